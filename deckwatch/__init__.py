@@ -1,0 +1,5 @@
+"""Deckwatch: log aggregation and monitoring for containers."""
+
+from importlib.metadata import version
+
+__version__ = version("deckwatch")
