@@ -1,0 +1,287 @@
+"""The query language: Lucene's syntax with KQL's habits, from text to a tree of `query`.
+
+    timeout                       the word, anywhere in the message, in any case
+    "connection refused"          the words next to each other; 10.0.0.1 and /api/v1 are such phrases too
+    time*  *exception  te?t       wildcards inside a word
+    /code=5\\d\\d/                  a regex (Rust's syntax), anywhere in the message
+    level:error   level:>=warn    levels are ordered: trace < debug < info < notice < warn < error < fatal
+    container:web  image:nginx    a field's whole value, wildcards too (container:web-*); image without a tag: any tag
+    container.labels.app:shop     any ECS name; any other name is a field of a JSON or logfmt body (body.x forces it)
+    status:>=500  [400 TO 499]    ranges: [ ] with, { } without the bound, * for open
+    user:*                        the field is there
+    service:(shop OR cart)        values in a group
+    a b   a AND b   a && b        both; OR, ||; NOT, !, -; AND binds tighter than OR
+    \\                             before a character takes its meaning away
+
+`parse` raises QueryError with the position; what parses, runs.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import polars as pl
+from luqum import tree
+from luqum.exceptions import ParseError
+from luqum.parser import parser
+
+from collector.records import LEVELS
+from collector.search import query as q
+from collector.search.faults import QueryError
+from collector.search.fields import BODY, FLAG_NAMES, LEVEL_ALIASES, Kind, full_name, kind_of
+from collector.search.lexer import A_TERM, MAX_BYTES, Lexer
+from collector.search.times import absolute_span
+from collector.search.words import has_cjk, words
+from deckwatch.runtime.faults import Reject
+
+Pattern = tuple[q.AnyRun | q.AnyOne | str, ...]
+
+_CONTAINER_ID_PREFIX = re.compile(r"[0-9a-f]{8,63}")
+
+
+@lru_cache(maxsize=512)
+def parse(text: str) -> q.Query:
+    """Raises QueryError. An empty text, and `*`, mean every record."""
+    size = len(text.encode(errors="surrogatepass"))
+    if size > MAX_BYTES:
+        raise QueryError(f"the query has {size} bytes; at most {MAX_BYTES} are taken", text, 0)
+    if not text.strip():
+        return q.All()
+    lexer = Lexer(text)
+    try:
+        root = parser.parse(text, lexer=lexer)
+    except ParseError:
+        position = len(text) if lexer.last is None else lexer.last.lexpos
+        raise QueryError("this can't stand here", text, position, A_TERM) from None
+    return _Reader(text).read(root, q.TEXT_FIELD)
+
+
+class _Reader:
+    """From luqum's tree to ours. Depth is bounded by the lexer's count of terms."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def read(self, node: tree.Item, field: str) -> q.Query:
+        match node:
+            case tree.AndOperation():
+                return _conjunction([self.read(part, field) for part in node.operands])
+            case tree.OrOperation():
+                return self._disjunction(node, field)
+            case tree.Not() | tree.Prohibit():
+                return q.Not(self.read(node.a, field))
+            case tree.Plus():
+                return self.read(node.a, field)
+            case tree.Group() | tree.FieldGroup():
+                return self.read(node.expr, field)
+            case tree.SearchField():
+                return self._field(node)
+        return self._leaf(node, field)
+
+    def _disjunction(self, node: tree.OrOperation, field: str) -> q.Query:
+        for part in node.operands:
+            if isinstance(part, tree.Plus):
+                raise self._error("'+' (must match) has no meaning beside OR", part, "the term alone, or AND")
+        parts = [self.read(part, field) for part in node.operands]
+        return q.All() if q.All() in parts else q.Or(tuple(parts))
+
+    def _field(self, node: tree.SearchField) -> q.Query:
+        name = "".join(part for part in _pattern(node.name) if isinstance(part, str))
+        if _pattern(node.name) != (name,):
+            raise self._error("wildcards in a field's name are not supported", node, "one field's name")
+        if name == "_exists_":
+            return self._exists(full_name(_plain(node.expr)))
+        return self.read(node.expr, full_name(name))
+
+    def _leaf(self, node: tree.Item, field: str) -> q.Query:
+        match node:
+            case tree.Regex():
+                return self._regex(node, field)
+            case tree.Range() | tree.From() | tree.To():
+                return self._range(node, field)
+            case tree.Phrase():
+                return self._value(node, field, (_plain(node),))
+        return self._value(node, field, _pattern(node.value))
+
+    # A term or a phrase
+
+    def _value(self, node: tree.Item, field: str, pattern: Pattern) -> q.Query:
+        if set(pattern) == {q.AnyRun()}:
+            return self._exists(field)
+        match kind_of(field):
+            case Kind.TEXT:
+                return self._text_value(node, field, pattern)
+            case Kind.LEVEL:
+                return self._level(node, pattern)
+            case Kind.TIME | Kind.NUMBER | Kind.FLAGS:
+                return self._column_value(node, field, pattern)
+        return _keyword(field, pattern)
+
+    def _exists(self, field: str) -> q.Query:
+        if field == BODY:
+            raise QueryError("'body.' is no field", self._text, self._text.find(BODY), "body.<name>")
+        if kind_of(field) in (Kind.TEXT, Kind.TIME, Kind.NUMBER):
+            return q.All()  # every record has them
+        return q.Level(tuple(range(1, len(LEVELS)))) if kind_of(field) is Kind.LEVEL else q.Exists(field)
+
+    def _text_value(self, node: tree.Item, field: str, pattern: Pattern) -> q.Query:
+        if len(pattern) == 1 and isinstance(pattern[0], str):
+            return _text(field, pattern[0])
+        core = tuple(part for part in pattern if part != q.AnyRun())
+        if len(core) == 1 and isinstance(core[0], str) and has_cjk(core[0]):
+            return q.Substring(field, core[0])
+        if not any(part == q.AnyOne() or (isinstance(part, str) and words(part)) for part in core):
+            raise self._error("the pattern holds no letter or digit", node, "a word with * or ?, or a /regex/")
+        return q.Wildcard(field, pattern)
+
+    def _level(self, node: tree.Item, pattern: Pattern) -> q.Query:
+        if len(pattern) == 1 and isinstance(pattern[0], str):
+            return q.Level((self._level_code(node, pattern[0]),))
+        expression = "".join(re.escape(p) if isinstance(p, str) else ".*" if p == q.AnyRun() else "." for p in pattern)
+        return q.Level(_levels_like(f"(?i:{expression})"))
+
+    def _level_code(self, node: tree.Item, name: str) -> int:
+        name = name.lower()
+        name = LEVEL_ALIASES.get(name, name)
+        if not name or name not in LEVELS:
+            raise self._error(f"there is no level {name!r}", node, ", ".join(LEVELS[1:]))
+        return LEVELS.index(name)
+
+    def _column_value(self, node: tree.Item, field: str, pattern: Pattern) -> q.Query:
+        value = pattern[0] if len(pattern) == 1 else None
+        if not isinstance(value, str):
+            raise self._error(f"{field} takes no wildcards", node, "a value or a range")
+        match kind_of(field):
+            case Kind.TIME:
+                self._check_time(node, value)
+                return q.Range(field, value, value)
+            case Kind.FLAGS if value not in FLAG_NAMES:
+                raise self._error(f"there is no flag {value!r}", node, ", ".join(FLAG_NAMES))
+            case Kind.NUMBER:
+                self._check_integer(node, field, value)
+        return q.Term(field, value)
+
+    # Ranges and regexes
+
+    def _range(self, node: tree.Range | tree.From | tree.To, field: str) -> q.Query:
+        low = high = None
+        low_in = high_in = True
+        match node:
+            case tree.Range():
+                low, high = self._bound(node.low), self._bound(node.high)
+                low_in, high_in = node.include_low, node.include_high
+            case tree.From():
+                low, low_in = self._bound(node.a), node.include
+            case tree.To():
+                high, high_in = self._bound(node.a), node.include
+        if kind_of(field) is Kind.LEVEL:
+            return self._level_range(node, low, high, low_in, high_in)
+        self._check_bounds(node, field, [bound for bound in (low, high) if bound is not None])
+        if low is None and high is None:
+            return self._exists(field)
+        return q.Range(field, low, high, low_in, high_in)
+
+    def _bound(self, node: tree.Item) -> str | None:
+        pattern = _pattern(node.value) if isinstance(node, tree.Word) else (_plain(node),)
+        if pattern == (q.AnyRun(),):
+            return None
+        if len(pattern) != 1 or not isinstance(pattern[0], str):
+            raise self._error("a bound takes no wildcards", node, "a value, or * alone for an open end")
+        return pattern[0]
+
+    def _level_range(self, node: tree.Item, low: str | None, high: str | None, low_in: bool, high_in: bool) -> q.Query:
+        first = 1 if low is None else self._level_code(node, low) + (not low_in)
+        last = len(LEVELS) - 1 if high is None else self._level_code(node, high) - (not high_in)
+        return q.Level(tuple(range(first, last + 1)))
+
+    def _check_bounds(self, node: tree.Item, field: str, bounds: list[str]) -> None:
+        match kind_of(field):
+            case Kind.TEXT | Kind.IOSTREAM | Kind.FLAGS:
+                raise self._error(f"{field} takes no range", node, "a word, a phrase or a wildcard")
+            case Kind.TIME:
+                for bound in bounds:
+                    self._check_time(node, bound)
+            case Kind.NUMBER:
+                for bound in bounds:
+                    self._check_integer(node, field, bound)
+
+    def _check_time(self, node: tree.Item, value: str) -> None:
+        try:
+            absolute_span(value)
+        except Reject as error:
+            raise self._error(str(error), node) from None
+
+    def _check_integer(self, node: tree.Item, field: str, value: str) -> None:
+        if not re.fullmatch(r"-?\d{1,18}", value):
+            raise self._error(f"{field} is a whole number, not {value[:40]!r}", node, "a whole number")
+
+    def _regex(self, node: tree.Regex, field: str) -> q.Query:
+        pattern = node.value[1:-1].replace("\\/", "/")
+        try:
+            pl.Series([""]).str.contains(pattern)
+        except pl.exceptions.PolarsError as error:
+            reason = " ".join(str(error).split("error:")[-1].split("This error occurred")[0].split())
+            raise self._error(f"the regex is not valid: {reason}", node, "the syntax of Rust's regex crate") from None
+        match kind_of(field):
+            case Kind.LEVEL:
+                return q.Level(_levels_like(pattern))
+            case Kind.TIME | Kind.NUMBER | Kind.FLAGS:
+                raise self._error(f"{field} takes no regex", node, "a value or a range")
+        return q.Regex(field, pattern)
+
+    def _error(self, problem: str, node: tree.Item, expected: str = "") -> QueryError:
+        return QueryError(problem, self._text, node.pos or 0, expected)
+
+
+def _conjunction(parts: list[q.Query]) -> q.Query:
+    result: q.Query = q.All()
+    for part in parts:
+        result = q.both(result, part)
+    return result
+
+
+def _text(field: str, text: str) -> q.Query:
+    """CJK, and what holds no word at all (`->`), is looked for as it stands."""
+    found = words(text)
+    if not found or has_cjk(text):
+        return q.Substring(field, text)
+    return q.Word(field, found[0]) if len(found) == 1 else q.Phrase(field, found)
+
+
+def _keyword(field: str, pattern: Pattern) -> q.Query:
+    if len(pattern) != 1 or not isinstance(pattern[0], str):
+        return q.Wildcard(field, pattern)
+    value = pattern[0]
+    if field == "container.image.name" and not re.search(r"[:@][^/]*$", value):
+        tags: tuple[q.Query, ...] = tuple(q.Wildcard(field, (value + mark, q.AnyRun())) for mark in ":@")
+        return q.Or((q.Term(field, value), *tags))
+    if field == "container.id" and _CONTAINER_ID_PREFIX.fullmatch(value):
+        return q.Wildcard(field, (value, q.AnyRun()))
+    return q.Term(field, value)
+
+
+def _levels_like(pattern: str) -> tuple[int, ...]:
+    names = pl.Series(list(LEVELS[1:]))
+    return tuple(code for code, like in enumerate(names.str.contains(f"^(?:{pattern})$"), start=1) if like)
+
+
+def _plain(node: tree.Item) -> str:
+    """The text of a phrase without its quotes, or of a word, with escapes resolved; wildcards stand for themselves."""
+    text: str = node.value[1:-1] if isinstance(node, tree.Phrase) else getattr(node, "value", "")
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
+
+
+def _pattern(raw: str) -> Pattern:
+    """A term as it was written: escapes resolved, wildcards told apart from what stands for itself."""
+    parts: list[q.AnyRun | q.AnyOne | str] = []
+    for match in re.finditer(r"\\(.)|(\*+)|(\?)|([^\\*?]+)", raw, flags=re.DOTALL):
+        escaped, run, one, plain = match.groups()
+        text = escaped or plain
+        if run or one:
+            parts.append(q.AnyRun() if run else q.AnyOne())
+        elif parts and isinstance(parts[-1], str):
+            parts[-1] += text
+        else:
+            parts.append(text)
+    return tuple(parts)
