@@ -106,11 +106,7 @@ def test_all_faults_of_file_environment_and_command_line_are_told_at_once(tmp_pa
             Settings,
             section="agent",
             file=file,
-            env={
-                "DECKWATCH_AGENT__SHIP__CLOSE_AFTER_S": "-1",
-                "DECKWATCH_AGENT__NOPE": "1",
-                "DECKWATCH_AGENT__SHIP": "x",
-            },
+            env={f"DECKWATCH_AGENT__{name}": text for name, text in variables.items()},
             overrides={"agent.ship.mode": "idle"},
         )
     text = str(caught.value)

@@ -1,0 +1,65 @@
+"""Who may talk to a daemon: a bearer token, or, without one, only what calls it by a loopback name.
+
+The second rule keeps web pages out: a browser that a foreign page made call 127.0.0.1 (DNS rebinding) still sends the
+page's host name.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from deckwatch.runtime.listen import is_loopback
+from deckwatch.runtime.settings_fields import Secret
+from deckwatch.wire.model import VERSION, Refusal
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+
+OPEN_PATHS = frozenset({"/healthz"})
+"""Probes carry no token, and learn nothing else here."""
+
+
+def guard(token: Secret | None, *, insecure: bool = False, open_paths: frozenset[str] = OPEN_PATHS) -> Middleware:
+    """The aiohttp middleware of both daemons. 401 without the token; 403 for a foreign host name where none is set."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in open_paths:
+            return await handler(request)
+        if token is not None and not _carries(request.headers.get("Authorization", ""), token):
+            detail = (
+                "send `Authorization: Bearer TOKEN` with the token of this daemon's --token-file or DECKWATCH_TOKEN"
+            )
+            return refusal(401, "unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="deckwatch"'})
+        if token is None and not insecure and not _is_local_name(request.headers.get("Host", "")):
+            detail = "without a token only loopback names are answered; set --token-file, or --insecure behind a proxy"
+            return refusal(403, "unauthorized", detail)
+        return await handler(request)
+
+    return check
+
+
+def refusal(
+    status: int, error: str, detail: str, *, retry_after_s: float | None = None, headers: dict[str, str] | None = None
+) -> web.Response:
+    """The body of every answer >= 400 of ours (`deckwatch.wire.model.Refusal`), by which agents know it is ours."""
+    body = msgspec.json.encode(Refusal(VERSION, error, detail, retry_after_s))
+    headers = dict(headers or {})
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(retry_after_s)))
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def _carries(header: str, token: Secret) -> bool:
+    """In constant time, so that answers don't tell how much of a guess was right."""
+    scheme, _, given = header.partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.reveal().encode())
+
+
+def _is_local_name(host_header: str) -> bool:
+    host = host_header.rpartition("]")[0].lstrip("[") if host_header.startswith("[") else host_header.partition(":")[0]
+    return is_loopback(host)
