@@ -1,0 +1,88 @@
+"""What is sampled, and how often."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+SourceName = Literal["cgroup", "state", "host", "filesystem"]
+
+# Both as node_exporter 1.9 has them by default.
+FILESYSTEM_TYPES_EXCLUDE = (
+    r"^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay"
+    r"|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$"
+)
+MOUNT_POINTS_EXCLUDE = (
+    r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+|run/containerd/.+)($|/)"
+)
+DISKS_EXCLUDE = r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$"
+# The host's ends of the containers' links: each container's own end is measured already.
+INTERFACES_EXCLUDE = r"^(veth|cali|lxc|lxd|cni\d*-|tap|nodelocaldns)"
+
+
+class SampleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    interval_s: Annotated[
+        float, msgspec.Meta(description="Seconds between two looks at containers and host.", ge=1, le=3600)
+    ] = 10.0
+    sources: Annotated[
+        tuple[SourceName, ...],
+        msgspec.Meta(
+            description="What is measured: cgroup (containers), state (of containers, as their engine tells it), "
+            "host, filesystem."
+        ),
+    ] = ("cgroup", "state", "host", "filesystem")
+    budget_s: Annotated[
+        float,
+        msgspec.Meta(
+            description="Seconds that one source may take; a slower one is left to itself and counted, so that it "
+            "does not hold up the others.",
+            gt=0,
+        ),
+    ] = 5.0
+    mount_timeout_s: Annotated[
+        float,
+        msgspec.Meta(
+            description="Seconds that one file system may take to answer (a dead NFS server never does); then it is "
+            "reported by node_filesystem_device_error and left alone until it answers.",
+            gt=0,
+        ),
+    ] = 2.0
+    slow_every: Annotated[
+        int,
+        msgspec.Meta(
+            description="Limits, device names and the whole cgroup tree are read again every so many looks.",
+            ge=1,
+        ),
+    ] = 6
+    per_cpu: Annotated[
+        bool,
+        msgspec.Meta(
+            description="On cgroup v1, container_cpu_usage_seconds_total by CPU (cpu00, cpu01 ...) as cAdvisor gives "
+            'it, in place of one series with cpu="total".'
+        ),
+    ] = False
+    systemd_units: Annotated[
+        bool, msgspec.Meta(description="Sample the cgroups of systemd services as well as those of containers.")
+    ] = False
+    max_open_files: Annotated[
+        int,
+        msgspec.Meta(
+            description="Most cgroup files that are kept open (a container has about 16); 0: half of the process's "
+            "limit. Beyond it files are opened for each look, which costs more CPU time.",
+            ge=0,
+        ),
+    ] = 0
+    filesystem_types_exclude: Annotated[
+        str, msgspec.Meta(description="Regular expression of file system types that are left out.")
+    ] = FILESYSTEM_TYPES_EXCLUDE
+    mount_points_exclude: Annotated[
+        str, msgspec.Meta(description="Regular expression of mount points that are left out.")
+    ] = MOUNT_POINTS_EXCLUDE
+    disks_exclude: Annotated[
+        str, msgspec.Meta(description="Regular expression of block devices that are left out (host metrics).")
+    ] = DISKS_EXCLUDE
+    interfaces_exclude: Annotated[
+        str, msgspec.Meta(description="Regular expression of network interfaces that are left out (host metrics).")
+    ] = INTERFACES_EXCLUDE
+    tenant: Annotated[str, msgspec.Meta(description="Tenant that the samples belong to.", min_length=1)] = "default"
