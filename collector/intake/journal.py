@@ -19,7 +19,7 @@ import logging
 import os
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from pathlib import Path
@@ -73,10 +73,19 @@ class Damage(msgspec.Struct, frozen=True):
 class Journal:
     """Owned by one process. `submit` and `read` are called from the event loop; files are touched in one thread."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int = 64 << 20, next_seq: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = 64 << 20,
+        next_seq: int = 0,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
         """Raises Unusable where the folder holds a journal of a newer version.
 
-        `next_seq`: lowest number that may be given, where no segment tells (all of them were trimmed)."""
+        `next_seq`: lowest number that may be given, where no segment tells (all of them were trimmed).
+        `on_failure`: called at once, before anything else can be submitted, when submitted entries were taken back."""
+        self._on_failure = on_failure
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
@@ -176,6 +185,7 @@ class Journal:
         lost = group + list(self._waiting)
         self._waiting.clear()
         self._next_seq = self._durable_seq + 1
+        self._on_failure()
         for one in lost:
             if not one.done.done():
                 one.done.set_exception(Retry(f"the journal cannot be written: {error.strerror}"))

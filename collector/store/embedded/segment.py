@@ -1,0 +1,295 @@
+"""One form of a segment: a Parquet file that anybody can read as it is, and an index beside it.
+
+`<id>.parquet`  rows sorted by (origin, start) in row groups ("blocks") of BLOCK_ROWS; flat ECS column names; zstd.
+`<id>.index`    magic and version, length of the head, the head (msgpack SegmentIndex), the blocks' word filters.
+
+The store talks to a segment through `write`, `Segment.blocks` and `Block.read`; another form (templates kept apart
+from values) is another module with these three and another name in the manifest's `form` column.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from collector.records import IOSTREAMS, LEVELS, Origin
+from collector.search.fields import origin_fields
+from collector.store.embedded import wordfilter
+from collector.store.protocol import STORED_ROWS
+from deckwatch.wire.identity import crc32c
+
+FORM = "parquet-1"
+BLOCK_ROWS = 1 << 16
+_MAGIC = b"DWINDX"
+_VERSION = 1
+_HEAD = struct.Struct("<6sHII")  # magic, version, length of the head, where the filters begin
+
+_PARQUET_NAME = {
+    "ts": "@timestamp",
+    "start": "log.offset",
+    "end": "deckwatch.end",
+    "level": "log.level",
+    "iostream": "log.iostream",
+    "body": "deckwatch.body",
+    "flags": "deckwatch.flags",
+    "message": "message",
+    "seq": "deckwatch.seq",
+    "ingested": "event.ingested",
+    "origin": "deckwatch.origin",
+}
+_CODED = {"level": LEVELS, "iostream": IOSTREAMS}
+_DELTA = ("ts", "start", "end", "seq", "ingested")
+_TIME = ("ts", "ingested")
+
+
+class BlockStats(msgspec.Struct, frozen=True):
+    """What can be known of a block without reading it."""
+
+    rows: int
+    text_bytes: int
+    min_ts: int
+    max_ts: int
+    min_seq: int
+    max_seq: int
+    min_ingested: int
+    max_ingested: int
+    levels: int  # bit n: level code n occurs
+    origins: tuple[int, ...]
+
+
+class _IndexEntry(msgspec.Struct, frozen=True):
+    stats: BlockStats
+    words_at: int  # from where the filters begin
+    words_bytes: int
+
+
+class SegmentIndex(msgspec.Struct, frozen=True):
+    blocks: tuple[_IndexEntry, ...]
+
+
+class Written(msgspec.Struct, frozen=True):
+    """Both files are on disk (fsync)."""
+
+    blocks: tuple[BlockStats, ...]
+    data_bytes: int
+    index_bytes: int
+    data_crc: int
+    index_crc: int
+
+
+def stats_of(rows: pl.DataFrame) -> BlockStats:
+    """`rows` is not empty and has the STORED_ROWS columns."""
+    numbers = rows.select(
+        *(pl.col(name).min().alias(f"min_{name}") for name in ("ts", "seq", "ingested")),
+        *(pl.col(name).max().alias(f"max_{name}") for name in ("ts", "seq", "ingested")),
+        text_bytes=pl.col("message").str.len_bytes().sum().cast(pl.Int64),
+    ).row(0, named=True)
+    levels = 0
+    for code in rows["level"].unique().to_list():
+        levels |= 1 << code
+    origins = tuple(sorted(rows["origin"].unique().to_list()))
+    return BlockStats(rows=rows.height, levels=levels, origins=origins, **numbers)
+
+
+# Writing -------------------------------------------------------------------------------------------------------
+
+
+def write(base: Path, rows: pl.DataFrame, origins: Mapping[int, Origin], *, zstd_level: int = 1) -> Written:
+    """Write `base`.parquet and `base`.index; `rows` (STORED_ROWS) must be sorted by (origin, start)."""
+    data, index = base.with_suffix(".parquet"), base.with_suffix(".index")
+    table = to_arrow(rows, origins)
+    with data.open("wb") as sink:
+        pq.write_table(
+            table,
+            sink,
+            row_group_size=BLOCK_ROWS,
+            compression="zstd",
+            compression_level=zstd_level,
+            use_dictionary=[
+                name for name in table.column_names if pa.types.is_dictionary(table.schema.field(name).type)
+            ],
+            column_encoding={_PARQUET_NAME[name]: "DELTA_BINARY_PACKED" for name in _DELTA}
+            | {"message": "DELTA_LENGTH_BYTE_ARRAY"},
+            data_page_size=16 << 20,
+            store_schema=False,
+        )
+        sink.flush()
+        os.fsync(sink.fileno())
+    messages = table["message"].combine_chunks()
+    if isinstance(messages, pa.ChunkedArray):
+        messages = messages.chunk(0)
+    blocks = [rows.slice(at, BLOCK_ROWS) for at in range(0, rows.height, BLOCK_ROWS)]
+    stats = tuple(map(stats_of, blocks))
+    _write_index(index, stats, _filters(messages))
+    return Written(
+        stats, data.stat().st_size, index.stat().st_size, crc32c(data.read_bytes()), crc32c(index.read_bytes())
+    )
+
+
+def _filters(messages: pa.LargeStringArray) -> list[bytes]:
+    _, offsets, text = messages.buffers()
+    ends = np.frombuffer(offsets, np.int64)[messages.offset : messages.offset + len(messages) + 1]
+    data = np.frombuffer(text, np.uint8) if text is not None and text.size else np.zeros(0, np.uint8)
+    return [wordfilter.build(data, ends[at : at + BLOCK_ROWS + 1]) for at in range(0, len(messages), BLOCK_ROWS)]
+
+
+def _write_index(path: Path, stats: Sequence[BlockStats], filters: Sequence[bytes]) -> None:
+    # The head names places from where the filters begin, since its own length would move places in the file.
+    at, entries = 0, []
+    for one, words in zip(stats, filters, strict=True):
+        entries.append(_IndexEntry(one, at, len(words)))
+        at += len(words)
+    head = msgspec.msgpack.encode(SegmentIndex(tuple(entries)))
+    padding = -(_HEAD.size + len(head)) % 8
+    with path.open("wb") as sink:
+        sink.write(_HEAD.pack(_MAGIC, _VERSION, len(head), _HEAD.size + len(head) + padding))
+        sink.write(head + b"\0" * padding)
+        for words in filters:
+            sink.write(words)
+        sink.flush()
+        os.fsync(sink.fileno())
+
+
+def to_arrow(rows: pl.DataFrame, origins: Mapping[int, Origin]) -> pa.Table:
+    """The columns of the file: the record's own, then what its origin says, as dictionaries."""
+    columns: dict[str, pa.Array] = {}
+    for name in ("ts", "message", "level", "iostream", "start", "end", "seq", "ingested", "body", "flags"):
+        columns[_PARQUET_NAME[name]] = _column(name, rows[name])
+    ids, places = np.unique(rows["origin"].to_numpy(), return_inverse=True)
+    columns[_PARQUET_NAME["origin"]] = pa.DictionaryArray.from_arrays(places.astype(np.int32), pa.array(ids))
+    for name, values in _origin_columns([origins[int(id_)] for id_ in ids]).items():
+        columns.setdefault(name, _spread(values, places))
+    return pa.table(columns)
+
+
+def _column(name: str, values: pl.Series) -> pa.Array:
+    if name in _CODED:
+        codes = values.to_numpy()
+        return pa.DictionaryArray.from_arrays(
+            pa.array(codes.astype(np.int8) - 1, mask=codes == 0), pa.array(_CODED[name][1:])
+        )
+    if name == "message":
+        array = values.rechunk().to_arrow()
+        return array.cast(pa.large_string())
+    array = pa.array(values.to_numpy())
+    return array.cast(pa.timestamp("ns", tz="UTC")) if name in _TIME else array
+
+
+def _origin_columns(origins: Sequence[Origin]) -> dict[str, list[str | None]]:
+    described = [origin_fields(origin) for origin in origins]
+    names = sorted({name for fields in described for name in fields})
+    return {name: [fields.get(name) for fields in described] for name in names}
+
+
+def _spread(values: Sequence[str | None], places: npt.NDArray[np.intp]) -> pa.Array:
+    known = sorted({value for value in values if value is not None})
+    code = np.array([-1 if value is None else known.index(value) for value in values], np.int32)
+    spread = code[places]
+    return pa.DictionaryArray.from_arrays(pa.array(spread, mask=spread < 0), pa.array(known, pa.string()))
+
+
+# Reading -------------------------------------------------------------------------------------------------------
+
+
+class SegmentBlock:
+    """One row group. Reads from any thread."""
+
+    def __init__(self, segment: Segment, place: int, stats: BlockStats, words: memoryview) -> None:
+        self.segment = segment
+        self.stats = stats
+        self._place = place
+        self._words = words
+
+    def may_contain(self, word: str) -> bool:
+        return wordfilter.WordFilter(self._words).may_contain(word)
+
+    def read(self, columns: Iterable[str]) -> pl.DataFrame:
+        """The named STORED_ROWS columns. Raises OSError or pyarrow's errors where the file is damaged."""
+        wanted = list(columns)
+        table = self.segment.reader().read_row_group(
+            self._place, columns=[_PARQUET_NAME[name] for name in wanted], use_threads=False
+        )
+        return pl.DataFrame([_series(name, table[_PARQUET_NAME[name]]) for name in wanted])
+
+
+def _series(name: str, column: pa.ChunkedArray) -> pl.Series:
+    if name in _CODED:
+        return pl.Series(name, _codes(column, _CODED[name]), dtype=STORED_ROWS[name])
+    if name in _TIME:
+        column = column.cast(pa.int64())
+    series = pl.Series(name, column)
+    return series if series.dtype == STORED_ROWS[name] else series.cast(STORED_ROWS[name])
+
+
+def _codes(column: pa.ChunkedArray, names: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+    code_of = {name: code for code, name in enumerate(names)}
+    parts = []
+    for chunk in column.chunks:
+        lut = np.array([code_of.get(name, 0) for name in chunk.dictionary.to_pylist()] + [0], np.uint8)
+        parts.append(lut[chunk.indices.fill_null(len(lut) - 1).to_numpy(zero_copy_only=False)])
+    return np.concatenate(parts) if parts else np.zeros(0, np.uint8)
+
+
+class Segment:
+    """An open segment. Its files may be unlinked while somebody still reads it: they stay mapped."""
+
+    def __init__(self, base: Path, id_: int) -> None:
+        """Raises OSError, ValueError or pyarrow's errors where a file is missing or damaged."""
+        self.id = id_
+        self.base = base
+        self._local = threading.local()
+        self._source = pa.memory_map(str(base.with_suffix(".parquet")))
+        self._metadata = pq.read_metadata(self._source)
+        index = _map(base.with_suffix(".index"))
+        entries, words_start = _read_index(index, base)
+        if self._metadata.num_row_groups != len(entries):
+            raise ValueError(
+                f"{base}.index speaks of {len(entries)} blocks, the data has {self._metadata.num_row_groups}"
+            )
+        self.blocks = tuple(
+            SegmentBlock(
+                self, place, one.stats, index[words_start + one.words_at : words_start + one.words_at + one.words_bytes]
+            )
+            for place, one in enumerate(entries)
+        )
+
+    def reader(self) -> pq.ParquetFile:
+        """This thread's own reader: they share the mapping and the metadata."""
+        reader: pq.ParquetFile | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = pq.ParquetFile(
+                self._source, metadata=self._metadata, read_dictionary=[_PARQUET_NAME[name] for name in _CODED]
+            )
+            self._local.reader = reader
+        return reader
+
+
+def _map(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _read_index(index: memoryview, base: Path) -> tuple[tuple[_IndexEntry, ...], int]:
+    if len(index) < _HEAD.size:
+        raise ValueError(f"{base}.index is cut short")
+    magic, version, length, start = _HEAD.unpack_from(index)
+    if magic != _MAGIC or version != _VERSION:
+        raise ValueError(f"{base}.index is no index of version {_VERSION}")
+    try:
+        entries = msgspec.msgpack.decode(index[_HEAD.size : _HEAD.size + length], type=SegmentIndex).blocks
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{base}.index is damaged: {error}") from None
+    if entries and start + entries[-1].words_at + entries[-1].words_bytes > len(index):
+        raise ValueError(f"{base}.index is cut short")
+    return entries, start
