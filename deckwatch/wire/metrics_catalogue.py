@@ -217,118 +217,41 @@ _NODE: tuple[tuple[str, MetricType, str, str], ...] = (
     ("node_network_speed_bytes", _G, "bytes", "Speed of the interface in bytes a second."),
 )
 
-MEMINFO_BYTES = [
-    "Active",
-    "Active_anon",
-    "Active_file",
-    "AnonHugePages",
-    "AnonPages",
-    "Balloon",
-    "Bounce",
-    "Buffers",
-    "Cached",
-    "CmaFree",
-    "CmaTotal",
-    "CommitLimit",
-    "Committed_AS",
-    "DirectMap1G",
-    "DirectMap2M",
-    "DirectMap4k",
-    "Dirty",
-    "FileHugePages",
-    "FilePmdMapped",
-    "HardwareCorrupted",
-    "Hugepagesize",
-    "Hugetlb",
-    "Inactive",
-    "Inactive_anon",
-    "Inactive_file",
-    "KReclaimable",
-    "KernelStack",
-    "Mapped",
-    "MemAvailable",
-    "MemFree",
-    "MemTotal",
-    "Mlocked",
-    "NFS_Unstable",
-    "PageTables",
-    "Percpu",
-    "SReclaimable",
-    "SUnreclaim",
-    "SecPageTables",
-    "Shmem",
-    "ShmemHugePages",
-    "ShmemPmdMapped",
-    "Slab",
-    "SwapCached",
-    "SwapFree",
-    "SwapTotal",
-    "Unaccepted",
-    "Unevictable",
-    "VmallocChunk",
-    "VmallocTotal",
-    "VmallocUsed",
-    "Writeback",
-    "WritebackTmp",
-    "Zswap",
-    "Zswapped",
-]
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+MEMINFO_BYTES = _words(
+    "Active Active_anon Active_file AnonHugePages AnonPages Balloon Bounce Buffers Cached CmaFree CmaTotal "
+    "CommitLimit Committed_AS DirectMap1G DirectMap2M DirectMap4k Dirty FileHugePages FilePmdMapped "
+    "HardwareCorrupted Hugepagesize Hugetlb Inactive Inactive_anon Inactive_file KReclaimable KernelStack "
+    "Mapped MemAvailable MemFree MemTotal Mlocked NFS_Unstable PageTables Percpu SReclaimable SUnreclaim "
+    "SecPageTables Shmem ShmemHugePages ShmemPmdMapped Slab SwapCached SwapFree SwapTotal Unaccepted "
+    "Unevictable VmallocChunk VmallocTotal VmallocUsed Writeback WritebackTmp Zswap Zswapped"
+)
 """Lines of /proc/meminfo in kB, `Active(anon)` written Active_anon: node_memory_<name>_bytes."""
 
-MEMINFO_COUNTS = ["HugePages_Free", "HugePages_Rsvd", "HugePages_Surp", "HugePages_Total"]
+MEMINFO_COUNTS = _words("HugePages_Free HugePages_Rsvd HugePages_Surp HugePages_Total")
 """Lines of /proc/meminfo without a unit: node_memory_<name>."""
 
-VMSTAT = ["oom_kill", "pgfault", "pgmajfault", "pgpgin", "pgpgout", "pswpin", "pswpout"]
+VMSTAT = _words("oom_kill pgfault pgmajfault pgpgin pgpgout pswpin pswpout")
 """Lines of /proc/vmstat: node_vmstat_<name>."""
 
-NETSTAT = [
-    "Icmp_InErrors",
-    "Icmp_InMsgs",
-    "Icmp_OutMsgs",
-    "IpExt_InOctets",
-    "IpExt_OutOctets",
-    "Ip_Forwarding",
-    "TcpExt_ListenDrops",
-    "TcpExt_ListenOverflows",
-    "TcpExt_SyncookiesFailed",
-    "TcpExt_SyncookiesRecv",
-    "TcpExt_SyncookiesSent",
-    "TcpExt_TCPSynRetrans",
-    "TcpExt_TCPTimeouts",
-    "TcpExt_TCPOFOQueue",
-    "TcpExt_TCPRcvQDrop",
-    "Tcp_ActiveOpens",
-    "Tcp_CurrEstab",
-    "Tcp_InErrs",
-    "Tcp_InSegs",
-    "Tcp_OutRsts",
-    "Tcp_OutSegs",
-    "Tcp_PassiveOpens",
-    "Tcp_RetransSegs",
-    "Udp_InDatagrams",
-    "Udp_InErrors",
-    "Udp_NoPorts",
-    "Udp_OutDatagrams",
-    "Udp_RcvbufErrors",
-    "Udp_SndbufErrors",
-    "UdpLite_InErrors",
-]
+NETSTAT = _words(
+    "Icmp_InErrors Icmp_InMsgs Icmp_OutMsgs IpExt_InOctets IpExt_OutOctets Ip_Forwarding TcpExt_ListenDrops "
+    "TcpExt_ListenOverflows TcpExt_SyncookiesFailed TcpExt_SyncookiesRecv TcpExt_SyncookiesSent "
+    "TcpExt_TCPSynRetrans TcpExt_TCPTimeouts TcpExt_TCPOFOQueue TcpExt_TCPRcvQDrop Tcp_ActiveOpens "
+    "Tcp_CurrEstab Tcp_InErrs Tcp_InSegs Tcp_OutRsts Tcp_OutSegs Tcp_PassiveOpens Tcp_RetransSegs "
+    "Udp_InDatagrams Udp_InErrors Udp_NoPorts Udp_OutDatagrams Udp_RcvbufErrors Udp_SndbufErrors "
+    "UdpLite_InErrors"
+)
 """<group>_<name> of /proc/net/snmp and /proc/net/netstat, node_exporter's choice: node_netstat_<group>_<name>."""
 
-SOCKSTAT = [
-    "sockets_used",
-    "TCP_inuse",
-    "TCP_orphan",
-    "TCP_tw",
-    "TCP_alloc",
-    "TCP_mem",
-    "UDP_inuse",
-    "UDP_mem",
-    "UDPLITE_inuse",
-    "RAW_inuse",
-    "FRAG_inuse",
-    "FRAG_memory",
-]
+SOCKSTAT = _words(
+    "sockets_used TCP_inuse TCP_orphan TCP_tw TCP_alloc TCP_mem UDP_inuse UDP_mem UDPLITE_inuse RAW_inuse "
+    "FRAG_inuse FRAG_memory"
+)
 """<group>_<name> of /proc/net/sockstat: node_sockstat_<group>_<name>."""
 
 
