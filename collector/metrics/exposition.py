@@ -11,20 +11,21 @@ import numpy.typing as npt
 from prometheus_client import CollectorRegistry
 
 from collector.metrics.block import HOST_LABEL, Block
-from collector.metrics.families import Description, Family, TextFormat, header, label_text, merge, number, registered
+from collector.metrics.families import Family, TextFormat, header, label_text, merge, number, registered
 from collector.metrics.head import AGE, UP, Head
+from deckwatch.wire.metrics_catalogue import CATALOGUE, MetricInfo, MetricType
 
 FamilySource = Callable[[str, int], Iterable[Family]]
 """(tenant, at in Unix ns) -> families of somebody else's series (log metrics, ALERTS)."""
 
-_UNDESCRIBED = Description("untyped", "Not in the catalogue of this version.")
-_UP = Description("gauge", "1 while the agent's samples are fresh, 0 while it is silent or behind.")
-_AGE = Description("gauge", "Age of the newest sample of the agent.")
+_UNDESCRIBED = MetricInfo(MetricType.UNTYPED, "", "Not in the catalogue of this version.")
+_UP = MetricInfo(MetricType.GAUGE, "", "1 while the agent's samples are fresh, 0 while it is silent or behind.")
+_AGE = MetricInfo(MetricType.GAUGE, "seconds", "Age of the newest sample of the agent.")
 
 
 class _Group(msgspec.Struct, frozen=True):
     name: str
-    about: Description
+    about: MetricInfo
     first: int
     last: int
 
@@ -43,8 +44,8 @@ class Exposition:
         self,
         head: Head,
         registries: Sequence[CollectorRegistry],
-        catalogue: Mapping[str, Description],
         sources: Sequence[FamilySource] = (),
+        catalogue: Mapping[str, MetricInfo] = CATALOGUE,
     ) -> None:
         self._head = head
         self._registries = tuple(registries)
@@ -95,7 +96,7 @@ class Exposition:
             pairs = zip(layout.prefixes[group.first : group.last], values[group.first : group.last], strict=True)
             lines = tuple([prefix + number(value) for prefix, value in pairs if value == value])
             if lines:
-                yield Family(group.name, group.about.kind, group.about.help, lines)
+                yield Family(group.name, group.about.type.value, group.about.help, lines)
 
     def _layout(self, tenant: str, blocks: list[Block]) -> _Layout:
         serials = tuple(block.serial for block in blocks)
@@ -105,7 +106,7 @@ class Exposition:
         return known
 
 
-def _lay_out(blocks: list[Block], serials: tuple[int, ...], catalogue: Mapping[str, Description]) -> _Layout:
+def _lay_out(blocks: list[Block], serials: tuple[int, ...], catalogue: Mapping[str, MetricInfo]) -> _Layout:
     """Series that two sources give alike are taken from the first."""
     by_name: dict[str, dict[str, int]] = {}
     at = 0

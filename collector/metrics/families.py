@@ -14,6 +14,7 @@ import msgspec
 from prometheus_client.metrics_core import Metric
 
 from collector.metrics.selector import NAME_LABEL
+from deckwatch.wire.metrics_catalogue import MetricInfo
 from deckwatch.wire.model import Labels
 
 
@@ -22,11 +23,6 @@ class TextFormat(StrEnum):
 
     PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-
-class Description(msgspec.Struct, frozen=True):
-    kind: str  # counter | gauge | untyped
-    help: str
 
 
 class Family(msgspec.Struct, frozen=True):
@@ -38,9 +34,9 @@ class Family(msgspec.Struct, frozen=True):
     lines: tuple[str, ...]
 
     @classmethod
-    def of(cls, name: str, about: Description, samples: Iterable[tuple[Labels, float]]) -> Family:
+    def of(cls, name: str, about: MetricInfo, samples: Iterable[tuple[Labels, float]]) -> Family:
         lines = tuple(f"{name}{label_text(labels)} {number(value)}" for labels, value in samples)
-        return cls(name, about.kind, about.help, lines)
+        return cls(name, about.type.value, about.help, lines)
 
 
 def header(family: Family, form: TextFormat) -> str:

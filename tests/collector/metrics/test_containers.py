@@ -109,7 +109,7 @@ async def test_log_rates() -> None:
 
 @pytest.fixture
 async def server(head: Head) -> AsyncIterator[TestServer]:
-    api = MetricsApi(head, Exposition(head, (), {}), ManualClock(T0_NS), lambda tenant, container_id: 1.0)
+    api = MetricsApi(head, Exposition(head, ()), ManualClock(T0_NS), lambda tenant, container_id: 1.0)
     app = web.Application()
     app.add_routes(api.routes())
     started = TestServer(app)
