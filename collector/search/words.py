@@ -6,8 +6,8 @@ of its words. A term with Chinese, Japanese or Korean characters is searched as 
 no spaces between words.
 
 A *token* is what the filters of stored blocks hold: a maximal run of ASCII letters, digits and underscores, in lower
-case. Only ASCII letters are compared without regard to case by ASCII's rules, so that a word found by the regex is
-always found by its tokens (Unicode would fold the Kelvin sign to k, which is no token).
+case, and each other character that has no case. ASCII letters are compared by ASCII's rules alone, so that a word
+found by the regex is always found by its tokens (Unicode would fold the Kelvin sign to k, which is no token).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from collector.search.query import TEXT_FIELD, And, AnyOne, AnyRun, Or, Phrase, Query, Term, Wildcard, Word
+from collector.search.fields import Kind, kind_of
+from collector.search.query import TEXT_FIELD, And, AnyOne, AnyRun, Or, Phrase, Query, Substring, Term, Wildcard, Word
 
 _WORD_CATEGORIES = frozenset({"Nd", "Nl", "Pc"})
 _JOINERS = "\u200c\u200d"
@@ -27,7 +28,7 @@ _CJK = re.compile(
     "[\u1100-\u11ff\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f"
     "\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff]"
 )
-_SAFE_VALUE = re.compile(r"[A-Za-z0-9_ .:,;@/+-]*[A-Za-z0-9_][A-Za-z0-9_ .:,;@/+-]*")
+_SAFE_VALUE = re.compile(r"[A-Za-z0-9_ .:,;@/-]*[A-Za-z0-9_][A-Za-z0-9_ .:,;@/-]*")
 _META = re.compile(r"[\\.+*?()|\[\]{}^$#&~\-]")
 
 PatternPart = str | AnyRun | AnyOne
@@ -47,8 +48,12 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def tokens(text: str) -> tuple[str, ...]:
-    """The tokens of a text, in order, in lower case."""
-    return tuple(token.lower() for token in _TOKEN.findall(text))
+    """The tokens of a text in lower case: ASCII runs, then other characters."""
+    return tuple(token.lower() for token in _TOKEN.findall(text)) + _caseless_characters(text)
+
+
+def _caseless_characters(text: str) -> tuple[str, ...]:
+    return tuple(c for c in text if not c.isascii() and is_word_character(c) and c.lower() == c.upper() == c.casefold())
 
 
 def has_cjk(text: str) -> bool:
@@ -165,7 +170,7 @@ def may_match(
 
 def required_words(query: Query) -> Needs:
     """What every matching record's message must hold. Negations and other fields give nothing, but for the plain
-    values of body fields, which stand in the message as they are (`plan` demands it of them too)."""
+    values of body fields, which stand in the message as they are (`values.body_condition` demands it of them too)."""
     match query:
         case And(parts):
             return _every([required_words(part) for part in parts])
@@ -175,18 +180,17 @@ def required_words(query: Query) -> Needs:
             return _every([Token(token) for token in tokens(text)])
         case Phrase(_, phrase):
             return _every([Token(token) for word in phrase for token in tokens(word)])
+        case Substring(_, text):
+            return _every([Token(character) for character in _caseless_characters(text)])
         case Wildcard(field, pattern) if field == TEXT_FIELD:
             return _every(_wildcard_needs(pattern))
+        case Term(field, value) if kind_of(field) is Kind.BODY and is_verbatim(value):
+            return _every([Token(token) for token in tokens(value)])
     return Anything()
 
 
-def value_needs(query: Term) -> Needs:
-    """Of a body field's value: see `is_verbatim`."""
-    return _every([Token(token) for token in tokens(query.value)]) if is_verbatim(query.value) else Anything()
-
-
 def is_verbatim(value: str) -> bool:
-    """Is a value written in a JSON or logfmt body just as it is? Others may be written with escapes."""
+    """Is a value written in a JSON or logfmt body as it is, but for \\/? Others may be written with \\u escapes."""
     return _SAFE_VALUE.fullmatch(value) is not None
 
 
