@@ -1,0 +1,31 @@
+"""Options of the embedded store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+
+class EmbeddedStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    seal_bytes: Annotated[
+        int, msgspec.Meta(ge=1 << 20, description="Text in memory that is written to a Parquet segment at once (bytes)")
+    ] = 64 << 20
+    seal_age_s: Annotated[
+        float, msgspec.Meta(gt=0, description="Age at which what is in memory is sealed however little it is (seconds)")
+    ] = 600.0
+    retention_s: Annotated[
+        float,
+        msgspec.Meta(ge=0, description="Age since receipt at which segments are dropped (seconds; 0 keeps them)"),
+    ] = 14 * 86400.0
+    retention_bytes: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="Size of all segments at which the oldest are dropped (bytes; 0: no limit)"),
+    ] = 0
+    compaction_rows: Annotated[
+        int, msgspec.Meta(ge=0, description="Segments smaller than this are put together (rows; 0: never)")
+    ] = 1 << 20
+    zstd_level: Annotated[int, msgspec.Meta(ge=1, le=19, description="Compression of Parquet segments")] = 1
+    read_threads: Annotated[
+        int, msgspec.Meta(ge=0, le=64, description="Blocks that one search reads at a time (0: one a core)")
+    ] = 0

@@ -1,0 +1,363 @@
+"""The writing side of the embedded store: append, seal, compact, retain. Reading is in search.py, over snapshots.
+
+Two threads write: the pipeline's appends and begins a sealing; the maintenance thread finishes it, compacts and
+retains. Each publishes by putting a new Snapshot in place of the old one, under one lock that is never held over I/O.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from collector.records import Origin, RecordFrame
+from collector.store.embedded.hot import HotBlock, merged
+from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest, Sealed, SegmentRow
+from collector.store.embedded.segment import Segment, SegmentBlock
+from collector.store.embedded.segments import SegmentFolder
+from collector.store.embedded.settings import EmbeddedStoreSettings
+from collector.store.embedded.snapshot import Snapshot, TenantBlocks
+from collector.store.protocol import STORED_ROWS
+from deckwatch.runtime.clock import Clock
+from deckwatch.wire.model import Position
+
+log = logging.getLogger(__name__)
+
+
+class Sealing(msgspec.Struct, frozen=True):
+    """What was hot when a sealing began, and everything that has to be committed with it."""
+
+    seq: int
+    parser_state: bytes
+    blocks: Mapping[str, tuple[HotBlock, ...]]
+    positions: Mapping[str, Position]
+    unlisted: frozenset[str]
+    gaps: tuple[GapRow, ...]
+    dead_letters: tuple[DeadLetter, ...]
+
+
+class EmbeddedStore:
+    def __init__(self, folder: Path, settings: EmbeddedStoreSettings, clock: Clock) -> None:
+        """Raises Unusable where the folder is of a newer version. A damaged segment is set aside with an error line;
+        the others serve."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.settings = settings
+        self.manifest = Manifest(folder / "manifest.sqlite")
+        self._clock = clock
+        self._folder = SegmentFolder(folder / "segments", zstd_level=settings.zstd_level)
+        self._lock = threading.Lock()
+        self._rows = {row.id: row for row in self.manifest.segments()}
+        self._next_id = max(self._rows, default=0) + 1
+        self._origins: Mapping[int, Origin] = self.manifest.origins()
+        self._origin_ids = {origin: id_ for id_, origin in self._origins.items()}
+        self._known_origins = set(self._origins)
+        self._next_origin = max(self._origins, default=0) + 1
+        self.committed_seq, self.parser_state = self.manifest.consumer("store")
+        self._folder.sweep(self._rows.values())
+        self._segments: dict[int, Segment] = {}
+        for row in list(self._rows.values()):
+            if not row.damaged and (opened := self._open(row)):
+                self._segments[row.id] = opened
+        self._hot: dict[str, tuple[HotBlock, ...]] = {}
+        self._sealing: dict[str, tuple[HotBlock, ...]] = {}
+        self._newest_seq = self.committed_seq
+        self._listeners: list[Callable[[], None]] = []
+        self._publish()
+
+    # Reading ---------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    def on_append(self, listener: Callable[[], None]) -> None:
+        """Called in the appending thread whenever newer records can be found."""
+        self._listeners.append(listener)
+
+    @property
+    def hot_text_bytes(self) -> int:
+        """Text that waits in memory, the part that is just being sealed included."""
+        snapshot = self._snapshot
+        blocks = [block for tenant in snapshot.tenants.values() for block in (*tenant.hot, *tenant.sealing)]
+        return sum(block.stats.text_bytes for block in blocks)
+
+    @property
+    def sealing(self) -> bool:
+        return any(self._sealing.values())
+
+    @property
+    def segment_rows(self) -> list[SegmentRow]:
+        return list(self._rows.values())
+
+    def _publish(self) -> None:
+        """The lock is held (or nobody else knows us yet)."""
+        sealed: dict[str, list[SegmentBlock]] = {}
+        for id_, one in self._segments.items():
+            sealed.setdefault(self._rows[id_].tenant, []).extend(one.blocks)
+        tenants = {
+            tenant: TenantBlocks(
+                tuple(sealed.get(tenant, ())), self._sealing.get(tenant, ()), self._hot.get(tenant, ())
+            )
+            for tenant in {*sealed, *self._sealing, *self._hot}
+        }
+        self._snapshot = Snapshot(tenants, self._origins, self._newest_seq)
+
+    def _publish_hot(self) -> None:
+        """Like _publish where only hot blocks changed: the long tuples of segments stay as they are."""
+        old = self._snapshot.tenants
+        tenants = dict(old)
+        for tenant, blocks in self._hot.items():
+            before = old.get(tenant) or TenantBlocks()
+            tenants[tenant] = TenantBlocks(before.sealed, before.sealing, blocks)
+        self._snapshot = Snapshot(tenants, self._origins, self._newest_seq)
+
+    def damaged(self, segment: int, error: Exception) -> None:
+        """A reader found that a segment can't be read: it is set aside, loudly, and the rest keeps serving."""
+        with self._lock:
+            row = self._rows.get(segment)
+            if row is None or self._segments.pop(segment, None) is None:
+                return
+            self._set_aside(row, error)
+            self._publish()
+
+    def _open(self, row: SegmentRow) -> Segment | None:
+        try:
+            return self._folder.open(row)
+        except (OSError, ValueError) as error:
+            self._set_aside(row, error)
+            return None
+
+    def _set_aside(self, row: SegmentRow, error: Exception) -> None:
+        log.error(
+            "store: segment %s (%d records received on %s) is damaged and was set aside as *.damaged: %s",
+            self._folder.base_of(row),
+            row.rows,
+            row.day,
+            error,
+        )
+        with contextlib.suppress(OSError):  # a file that can't be renamed stays where it is: the manifest knows
+            self._folder.set_aside(row)
+        self.manifest.set_aside(row.id, str(error))
+        self._rows[row.id] = msgspec.structs.replace(row, damaged=str(error))
+
+    # Appending -------------------------------------------------------------------------------------------------
+
+    def append(self, frame: RecordFrame) -> None:
+        """Make a frame searchable. Frames come in ascending `seq`."""
+        with self._lock:
+            for tenant, block in self._prepared(frame) if frame.rows.height else []:
+                self._hot[tenant] = merged((*self._hot.get(tenant, ()), block))
+            self._newest_seq = max(self._newest_seq, frame.seq)
+            self._publish_hot()
+        self.tell()
+
+    def advance(self, seq: int) -> None:
+        """Entries up to `seq` gave no further record."""
+        if seq > self._newest_seq:
+            with self._lock:
+                self._newest_seq = seq
+                self._publish_hot()
+
+    def tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def _prepared(self, frame: RecordFrame) -> list[tuple[str, HotBlock]]:
+        ids = [self._origin_id(origin) for origin in frame.origins]
+        rows = frame.rows.with_columns(
+            origin=pl.Series(ids, dtype=pl.UInt32).gather(frame.rows["origin"]),
+            seq=pl.lit(frame.seq, pl.Int64),
+            ingested=pl.lit(frame.received_ns, pl.Int64),
+        ).select(list(STORED_ROWS))
+        tenants = {origin.tenant for origin in frame.origins}
+        if len(tenants) == 1:
+            return [(tenants.pop(), HotBlock(rows))]
+        parts = []
+        for tenant in sorted(tenants):
+            mine = [id_ for id_, origin in zip(ids, frame.origins, strict=True) if origin.tenant == tenant]
+            part = rows.filter(pl.col("origin").is_in(mine))
+            if part.height:
+                parts.append((tenant, HotBlock(part)))
+        return parts
+
+    def _origin_id(self, origin: Origin) -> int:
+        id_ = self._origin_ids.get(origin)
+        if id_ is None:
+            id_ = self._next_origin
+            self._next_origin += 1
+            self._origin_ids[origin] = id_
+            self._origins = {**self._origins, id_: origin}
+        return id_
+
+    # Sealing ---------------------------------------------------------------------------------------------------
+
+    def begin_seal(
+        self,
+        seq: int,
+        parser_state: bytes,
+        positions: Mapping[str, Position],
+        unlisted: Iterable[str],
+        gaps: Iterable[GapRow],
+        dead_letters: Iterable[DeadLetter],
+    ) -> Sealing:
+        """Take what is hot; it stays searchable. One sealing at a time; `seq` is the last entry that was appended."""
+        with self._lock:
+            self._sealing, self._hot = self._hot, {}
+            self._publish()
+            blocks = dict(self._sealing)
+        return Sealing(
+            seq, parser_state, blocks, dict(positions), frozenset(unlisted), tuple(gaps), tuple(dead_letters)
+        )
+
+    def finish_seal(self, sealing: Sealing) -> None:
+        """Write and commit. Raises OSError where the disk is full: nothing has changed then, call it again later."""
+        origins = self._origins
+        made: list[SegmentRow] = []
+        try:
+            for tenant, blocks in sealing.blocks.items():
+                if blocks:
+                    rows = pl.concat([block.rows for block in blocks])
+                    made += self._folder.write(tenant, rows, origins, self._next_id + len(made))
+            fresh = {id_: origin for id_, origin in origins.items() if id_ not in self._known_origins}
+            self.manifest.seal(
+                Sealed(
+                    seq=sealing.seq,
+                    parser_state=sealing.parser_state,
+                    segments=tuple(made),
+                    origins=fresh,
+                    positions=sealing.positions,
+                    unlisted=sealing.unlisted,
+                    gaps=sealing.gaps,
+                    dead_letters=sealing.dead_letters,
+                    now_ns=self._clock.now_ns(),
+                )
+            )
+        except BaseException:
+            for row in made:
+                self._folder.remove(row)
+            raise
+        self._known_origins.update(fresh)
+        self._swap([], made, sealed=True)
+        self.committed_seq, self.parser_state = sealing.seq, sealing.parser_state
+
+    def _swap(self, old: list[SegmentRow], new: list[SegmentRow], *, sealed: bool = False) -> None:
+        """Publish what the manifest has just committed."""
+        opened = [(row, self._open(row)) for row in new]
+        with self._lock:
+            for row in old:
+                self._segments.pop(row.id, None)
+                self._rows.pop(row.id, None)
+            for row, segment in opened:
+                self._next_id = max(self._next_id, row.id + 1)
+                if segment is not None:
+                    self._rows[row.id] = row
+                    self._segments[row.id] = segment
+            if sealed:
+                self._sealing = {}
+            self._publish()
+        for row in old:
+            self._folder.remove(row)
+
+    # Maintenance -----------------------------------------------------------------------------------------------
+
+    def drop_before(self, received_ns: int) -> int:
+        """Drop the segments whose newest record was received before then; how many records went."""
+        return self._drop([row for row in self._rows.values() if row.max_ingested < received_ns])
+
+    def retain(self) -> int:
+        """Apply the limits of age and size; how many records went."""
+        gone = 0
+        if self.settings.retention_s:
+            gone += self.drop_before(self._clock.now_ns() - int(self.settings.retention_s * 1e9))
+        limit = self.settings.retention_bytes
+        rows = sorted(self._rows.values(), key=lambda row: row.max_ingested)
+        excess = sum(row.data_bytes + row.index_bytes for row in rows) - limit
+        oldest = []
+        for row in rows:
+            if not limit or excess <= 0:
+                break
+            oldest.append(row)
+            excess -= row.data_bytes + row.index_bytes
+        return gone + self._drop(oldest)
+
+    def _drop(self, rows: list[SegmentRow]) -> int:
+        if not rows:
+            return 0
+        self.manifest.replace([row.id for row in rows], [])
+        self._swap(rows, [])
+        log.info("store: %d segments with %d records were dropped by retention", len(rows), sum(r.rows for r in rows))
+        self._forget_unused_origins()
+        return sum(row.rows for row in rows)
+
+    def _forget_unused_origins(self) -> None:
+        """Those that no block refers to any more and that the manifest holds."""
+        with self._lock:
+            used = {
+                origin
+                for tenant in self._snapshot.tenants.values()
+                for block in tenant.all
+                for origin in block.stats.origins
+            }
+            unused = self._known_origins - used
+            self._origins = {id_: origin for id_, origin in self._origins.items() if id_ not in unused}
+            for id_ in unused:
+                self._known_origins.discard(id_)
+            self._origin_ids = {origin: id_ for id_, origin in self._origins.items()}
+            self._publish()
+        self.manifest.forget_origins(unused)
+
+    def compact(self) -> bool:
+        """Put one run of small segments of a tenant and day together; was there any?"""
+        group = small_neighbours(self._rows.values(), self.settings.compaction_rows)
+        if len(group) < 2:
+            return False
+        rows = self._read_whole(group)
+        if rows is None:
+            return True
+        made = self._folder.write(group[0].tenant, rows, self._origins, self._next_id)
+        try:
+            self.manifest.replace([row.id for row in group], made)
+        except BaseException:
+            for row in made:
+                self._folder.remove(row)
+            raise
+        self._swap(group, made)
+        return True
+
+    def _read_whole(self, group: list[SegmentRow]) -> pl.DataFrame | None:
+        """All records of some segments; None where one could not be read (it is set aside then)."""
+        parts = []
+        for row in group:
+            try:
+                parts += [block.read(STORED_ROWS) for block in self._segments[row.id].blocks]
+            except (OSError, ValueError) as error:
+                self.damaged(row.id, error)
+                return None
+        return pl.concat(parts)
+
+    def close(self) -> None:
+        self.manifest.close()
+
+
+def small_neighbours(rows: Iterable[SegmentRow], most_rows: int, at_least: int = 4) -> list[SegmentRow]:
+    """The next segments to put together: `at_least` or more of one tenant and day, each with fewer than `most_rows`,
+    together not more than twice that. Empty: nothing is worth it."""
+    groups: dict[tuple[str, str], list[SegmentRow]] = {}
+    for row in sorted(rows, key=lambda row: row.min_seq):
+        if row.rows < most_rows and not row.damaged:
+            groups.setdefault((row.tenant, row.day), []).append(row)
+    for group in groups.values():
+        chosen: list[SegmentRow] = []
+        total = 0
+        for row in group:
+            if total + row.rows > 2 * most_rows:
+                break
+            chosen.append(row)
+            total += row.rows
+        if len(chosen) >= at_least:
+            return chosen
+    return []
