@@ -116,6 +116,14 @@ class Page(msgspec.Struct, frozen=True):
     progress: Progress
 
 
+class TailPage(msgspec.Struct, frozen=True):
+    """Records in the order of arrival; perhaps none."""
+
+    rows: pl.DataFrame  # STORED_ROWS
+    origins: Mapping[int, Origin]
+    after: TailCursor  # everything up to here was looked at: resume from it, even where no row matched
+
+
 class Bucket(msgspec.Struct, frozen=True):
     start_ns: int  # a multiple of the interval
     level: str | None  # None: all levels together
@@ -162,12 +170,11 @@ class LogStore(Protocol):
         Empty where the stream has no such record."""
         ...
 
-    def tail(self, tenant: str, query: Query, after: TailCursor) -> AsyncIterator[Page]:
+    def tail(self, tenant: str, query: Query, after: TailCursor) -> AsyncIterator[TailPage]:
         """Records strictly behind `after` in the order of arrival: what is stored, then what arrives, without end.
 
         "From now on" is `TailCursor.behind(await newest_seq())`. Nothing is lost or repeated however slowly the caller reads:
-        the store keeps no queue for it that could overflow, it reads on from its own data. An empty page may come at
-        any time; its progress is of no meaning."""
+        the store keeps no queue for it that could overflow, it reads on from its own data."""
         ...
 
     async def newest_seq(self) -> int:
