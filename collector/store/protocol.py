@@ -173,8 +173,8 @@ class LogStore(Protocol):
     def tail(self, tenant: str, query: Query, after: TailCursor) -> AsyncIterator[TailPage]:
         """Records strictly behind `after` in the order of arrival: what is stored, then what arrives, without end.
 
-        "From now on" is `TailCursor.behind(await newest_seq())`. Nothing is lost or repeated however slowly the caller reads:
-        the store keeps no queue for it that could overflow, it reads on from its own data."""
+        "From now on" is `TailCursor.behind(await newest_seq())`. Nothing is lost or repeated however slowly the caller
+        reads: the store keeps no queue for it that could overflow, it reads on from its own data."""
         ...
 
     async def newest_seq(self) -> int:
