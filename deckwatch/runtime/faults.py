@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+MESSAGE_PREFIX = "deckwatch: "
+"""Starts the one message with which a command ends on stderr."""
+
 
 class Fault(Exception):
     """A fault that was foreseen: its text says what, where and how to mend it."""

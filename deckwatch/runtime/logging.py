@@ -61,6 +61,11 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """On one line, control characters as escapes: what containers write must not steer a terminal."""
+    return text.translate(_CONTROL)
+
+
 class TextFormatter(logging.Formatter):
     """`07:28:55.123 WARNING agent.tail: message key=value`; breaks and control characters as escapes."""
 
@@ -68,7 +73,7 @@ class TextFormatter(logging.Formatter):
         stamp = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
         fields = "".join(f" {name}={_word(value)}" for name, value in _extras(record).items())
         text = f"{stamp} {record.levelname} {record.name}: {record.getMessage()}{fields}{_trace(record)}"
-        return without_secrets(text).translate(_CONTROL)
+        return printable(without_secrets(text))
 
 
 class JsonFormatter(logging.Formatter):

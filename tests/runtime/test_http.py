@@ -171,6 +171,7 @@ async def test_a_running_request_ends_before_the_server_does() -> None:
 @pytest.mark.parametrize(
     ("text", "want"),
     [("0123456789abcdef\n", TOKEN), ("hunter2", None), ("", None), ("0123456789 abcdef", None), ("é" * 20, None)],
+    ids=range(5),
 )
 def test_tokens(tmp_path: Path, text: str, want: Secret | None) -> None:
     path = tmp_path / "token"
