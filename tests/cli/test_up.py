@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
@@ -313,22 +314,28 @@ def test_hangup_reaches_the_collector_and_noise_is_shown_without_control_charact
     assert run.process.wait(20) == 0
 
 
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
 def test_ctrl_c_on_a_terminal_reaches_the_supervisor_alone(tmp_path: Path) -> None:
     """In a pseudo terminal of its own session, where ^C goes to the whole foreground process group."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, str(FAKE_UP), str(tmp_path / "d")])
-    seen = b""
-    while b"lost 0" not in seen:
-        seen += os.read(terminal, 4096)
-    os.write(terminal, b"\x03")
-    try:
-        while piece := os.read(terminal, 4096):
-            seen += piece
-    except OSError:  # EIO: the last process closed its end
-        pass
-    _, status = os.waitpid(pid, 0)
+    terminal, inside = pty.openpty()
+    command = [sys.executable, "-c", IN_A_TERMINAL, str(FAKE_UP), str(tmp_path / "d")]
+    with subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside) as process:
+        os.close(inside)
+        seen = b""
+        while b"lost 0" not in seen:
+            seen += os.read(terminal, 4096)
+        os.write(terminal, b"\x03")
+        with contextlib.suppress(OSError):  # EIO: the last process closed its end
+            while piece := os.read(terminal, 4096):
+                seen += piece
+        assert process.wait(20) == 0
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 0
     assert b"stored     1,200 lines" in seen
     assert b"\r\x1b[K\x1b[2m" in seen
