@@ -52,6 +52,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 class _Submitted(msgspec.Struct):
     entry: Entry
+    durable: Callable[[Entry], None]
     done: asyncio.Future[None]
 
 
@@ -99,6 +100,7 @@ class Journal:
         self._file: int | None = None
         self._waiting: deque[_Submitted] = deque()
         self._writer: asyncio.Task[None] | None = None
+        self._last: asyncio.Future[None] | None = None
         self._failed: str | None = None
 
     @property
@@ -151,19 +153,28 @@ class Journal:
 
     # Writing ---------------------------------------------------------------------------------------------------
 
-    def submit(self, kind: Kind, received_ns: int, payload: bytes) -> tuple[int, asyncio.Future[None]]:
-        """Queue an entry; its number is given at once, in the order of the calls. The future ends when it is durable,
-        or with Retry when it could not be written: then every entry submitted behind it fails as well."""
+    def submit(
+        self, kind: Kind, received_ns: int, payload: bytes, durable: Callable[[Entry], None] = lambda entry: None
+    ) -> asyncio.Future[None]:
+        """Queue an entry; it gets its number in the order of the calls. When it is on disk, `durable` is called (in
+        that order too, whoever may have given up waiting meanwhile) and the future ends. It ends with Retry when the
+        entry could not be written: then every entry submitted behind it fails as well."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._failed is not None:
             done.set_exception(Retry(self._failed))
-            return -1, done
+            return done
         entry = Entry(self._next_seq, received_ns, kind, payload)
         self._next_seq += 1
-        self._waiting.append(_Submitted(entry, done))
+        self._waiting.append(_Submitted(entry, durable, done))
+        self._last = done
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_all(), name="journal writer")
-        return entry.seq, done
+        return done
+
+    async def flush(self) -> None:
+        """Wait until all that was submitted is durable; raises Retry where the last of it could not be written."""
+        if self._last is not None:
+            await asyncio.shield(self._last)
 
     async def _write_all(self) -> None:
         loop = asyncio.get_running_loop()
@@ -177,6 +188,7 @@ class Journal:
                 continue
             self._durable_seq = group[-1].entry.seq
             for one in group:
+                one.durable(one.entry)
                 if not one.done.done():
                     one.done.set_result(None)
 
@@ -189,6 +201,7 @@ class Journal:
         for one in lost:
             if not one.done.done():
                 one.done.set_exception(Retry(f"the journal cannot be written: {error.strerror}"))
+                one.done.exception()  # whoever waits gets it; nobody may be waiting any more
 
     def _write(self, entries: list[Entry]) -> None:
         segment, descriptor = self._segment_for(entries[0].seq)

@@ -1,0 +1,324 @@
+"""The reading side: the LogStore protocol over snapshots. Blocks are read in threads, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import polars as pl
+
+from collector.parse.fields import body_fields
+from collector.records import LEVELS
+from collector.search.fields import origin_fields, public_name
+from collector.search.query import Query
+from collector.store.embedded import scan
+from collector.store.embedded.scan import By, Place, Plan
+from collector.store.embedded.segment import SegmentBlock
+from collector.store.embedded.snapshot import Block, Snapshot
+from collector.store.embedded.store import EmbeddedStore
+from collector.store.protocol import (
+    STORED_ROWS,
+    Bucket,
+    Cursor,
+    FieldName,
+    FieldValue,
+    Order,
+    Page,
+    Progress,
+    SearchRequest,
+    TailCursor,
+)
+
+T = TypeVar("T")
+
+_FOREVER_NS = (1 << 63) - 1
+_PAGE_ROWS = 8192
+_BODY_SAMPLE = 2000
+
+
+class EmbeddedSearch:
+    """LogStore over an EmbeddedStore. Belongs to the event loop that made it."""
+
+    def __init__(self, store: EmbeddedStore, pending_bytes: Callable[[], int]) -> None:
+        self._store = store
+        self._pending_bytes = pending_bytes
+        self._threads = store.settings.read_threads or os.cpu_count() or 1
+        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
+        self._loop = asyncio.get_running_loop()
+        self._arrival = asyncio.Event()
+        store.on_append(self._appended)
+
+    def _appended(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._arrival.set()
+        self._arrival = asyncio.Event()
+
+    def close(self) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+    # The protocol ----------------------------------------------------------------------------------------------
+
+    async def search(self, request: SearchRequest) -> AsyncIterator[Page]:
+        plan = await self._plan(request.tenant, request.query, request.start_ns, request.end_ns)
+        cursor = request.cursor
+        behind = None if cursor is None else plan.place(cursor.ts_ns, cursor.key, cursor.start)
+        descending = request.order is Order.DESC
+        pages = self._ordered(plan, By.TIME, descending, behind, request.limit)
+        async for rows, progress in pages:
+            if rows.height:
+                cursor = Cursor(int(rows["ts"][-1]), plan.keys[int(rows[scan.RANK][-1])], int(rows["start"][-1]))
+            yield Page(rows.select(list(STORED_ROWS)), plan.origins, cursor, progress)
+
+    async def count(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> int:
+        plan = await self._plan(tenant, query, start_ns, end_ns)
+        return sum([n async for n in self._each(plan.blocks, partial(scan.count, plan))])
+
+    async def histogram(
+        self, tenant: str, query: Query, start_ns: int, end_ns: int, interval_ns: int, by_level: bool
+    ) -> list[Bucket]:
+        plan = await self._plan(tenant, query, start_ns, end_ns)
+        table = await self._counted(plan, lambda block: scan.histogram(plan, block, interval_ns, by_level))
+        return (
+            [
+                Bucket(start, LEVELS[level] if by_level else None, count)
+                for start, level, count in table.sort("bucket", "level").select("bucket", "level", "count").iter_rows()
+            ]
+            if table.height
+            else []
+        )
+
+    async def field_values(
+        self, tenant: str, query: Query, start_ns: int, end_ns: int, field: str, size: int
+    ) -> list[FieldValue]:
+        plan = await self._plan(tenant, query, start_ns, end_ns)
+        table = await self._counted(plan, lambda block: scan.values(plan, block, field))
+        if table.is_empty():
+            return []
+        top = table.sort("count", "value", descending=[True, False]).head(size)
+        return [FieldValue(value, count) for value, count in top.select("value", "count").iter_rows()]
+
+    async def field_names(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> list[FieldName]:
+        plan = await self._plan(tenant, query, start_ns, end_ns)
+        table = await self._counted(plan, lambda block: scan.row_fields(plan, block))
+        counts: dict[str, int] = {}
+        for origin, level, iostream, flags, count in table.iter_rows() if table.height else ():
+            names = {"@timestamp", "message", "log.offset", "deckwatch.seq", "event.ingested"}
+            names |= origin_fields(plan.origins[origin]).keys()
+            names |= {
+                name for name, has in (("log.level", level), ("log.iostream", iostream), ("log.flags", flags)) if has
+            }
+            for name in names:
+                counts[name] = counts.get(name, 0) + count
+        for name, count in (await self._body_names(plan)).items():
+            counts[name] = counts.get(name, 0) + count
+        return [FieldName(name, counts[name]) for name in sorted(counts)]
+
+    async def context(self, tenant: str, key: str, start: int, before: int, after: int) -> Page:
+        snapshot = self._store.snapshot()
+        origins = scan.tenant_origins(snapshot.origins, tenant)
+        ids = [id_ for id_, origin in origins.items() if origin.key == key]
+        blocks = [block for block in snapshot.of(tenant).all if not set(ids).isdisjoint(block.stats.origins)]
+        found = [
+            rows.with_columns(_block=pl.lit(place, pl.Int64))
+            async for place, rows in self._numbered(blocks, lambda block: scan.stream_rows(block, ids))
+        ]
+        chosen = scan.neighbours(pl.concat(found), start, before, after) if found else pl.DataFrame()
+        if chosen.is_empty():
+            return Page(pl.DataFrame(schema=STORED_ROWS), origins, None, Progress(0, 0))
+        parts = []
+        for (place,), rows in chosen.group_by("_block"):
+            whole = await self._run(blocks[int(str(place))], lambda block: block.read(STORED_ROWS))
+            parts.append(whole[rows[scan.INDEX]])
+        rows = pl.concat(parts).sort("start")
+        return Page(rows, origins, None, Progress(rows.height, rows.height))
+
+    async def tail(self, tenant: str, query: Query, after: TailCursor) -> AsyncIterator[Page]:
+        while True:
+            arrival = self._arrival
+            snapshot = self._store.snapshot()
+            if snapshot.newest_seq >= after.seq:
+                plan = await self._plan_over(snapshot, tenant, query, -_FOREVER_NS, _FOREVER_NS, after.seq)
+                behind = plan.place(after.seq, after.key, after.start)
+                async for rows, progress in self._ordered(plan, By.ARRIVAL, False, behind, None):
+                    if rows.height:
+                        yield Page(rows.select(list(STORED_ROWS)), plan.origins, None, progress)
+                after = max(after, TailCursor.behind(snapshot.newest_seq), key=lambda cursor: (cursor.seq, cursor.key))
+            await arrival.wait()
+
+    async def newest_seq(self) -> int:
+        return self._store.snapshot().newest_seq
+
+    def pending_bytes(self) -> int:
+        return self._pending_bytes()
+
+    # Blocks in threads -----------------------------------------------------------------------------------------
+
+    async def _plan(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> Plan:
+        return await self._plan_over(self._store.snapshot(), tenant, query, start_ns, end_ns, -1)
+
+    async def _plan_over(
+        self, snapshot: Snapshot, tenant: str, query: Query, start_ns: int, end_ns: int, min_seq: int
+    ) -> Plan:
+        return await self._loop.run_in_executor(
+            self._executor, partial(scan.plan, snapshot, tenant, query, start_ns, end_ns, min_seq)
+        )
+
+    async def _run(self, block: Block, work: Callable[[Block], T]) -> T:
+        return await self._loop.run_in_executor(self._executor, partial(work, block))
+
+    async def _numbered(self, blocks: Iterable[Block], work: Callable[[Block], T]) -> AsyncGenerator[tuple[int, T]]:
+        """(place, result) of each block, in their order, a few being worked on ahead. A block that can't be read is
+        set aside by the store and left out."""
+        ahead: deque[tuple[int, Block, asyncio.Future[T]]] = deque()
+        source = enumerate(blocks)
+        try:
+            while True:
+                while len(ahead) <= self._threads and (following := next(source, None)) is not None:
+                    place, block = following
+                    ahead.append((place, block, asyncio.ensure_future(self._run(block, work))))
+                if not ahead:
+                    return
+                place, block, future = ahead.popleft()
+                try:
+                    result = await future
+                except (OSError, ValueError) as error:
+                    if not isinstance(block, SegmentBlock):
+                        raise
+                    await self._loop.run_in_executor(None, self._store.damaged, block.segment.id, error)
+                    continue
+                yield place, result
+        finally:
+            for _, _, future in ahead:
+                future.cancel()
+
+    async def _each(self, blocks: Iterable[Block], work: Callable[[Block], T]) -> AsyncGenerator[T]:
+        async for _, result in self._numbered(blocks, work):
+            yield result
+
+    async def _counted(self, plan: Plan, work: Callable[[Block], pl.DataFrame]) -> pl.DataFrame:
+        """What the blocks counted, summed up as it comes, so that many blocks take no more memory than few."""
+        total: list[pl.DataFrame] = []
+        async for part in self._each(plan.blocks, work):
+            total.append(part)
+            if len(total) == 32:
+                total = [scan.merge_counts(total)]
+        return scan.merge_counts(total) if total else pl.DataFrame()
+
+    async def _body_names(self, plan: Plan) -> dict[str, int]:
+        """From a sample: the names of fields in bodies and how many of the records looked at have them."""
+        counts: dict[str, int] = {}
+        left = _BODY_SAMPLE
+        async for rows in self._each(plan.blocks, lambda block: scan.some_bodies(plan, block, 200)):
+            for message, body in rows.head(left).iter_rows():
+                for name in body_fields(message, body):
+                    counts[public_name(name)] = counts.get(public_name(name), 0) + 1
+            left -= rows.height
+            if left <= 0:
+                break
+        return counts
+
+    # Ordered results -------------------------------------------------------------------------------------------
+
+    async def _ordered(
+        self, plan: Plan, by: By, descending: bool, behind: Place | None, limit: int | None
+    ) -> AsyncGenerator[tuple[pl.DataFrame, Progress]]:
+        """Pages (STORED_ROWS and RANK) in the total order. Blocks are read in the order of their nearest row; what lies
+        before every block that is still to come can go out."""
+        waiting = _Waiting(by, descending, limit)
+        blocks = sorted(plan.blocks, key=lambda block: _nearest(block, by, descending), reverse=descending)
+        scanned = plan.skipped_rows
+
+        def work(block: Block) -> pl.DataFrame:
+            bound = waiting.bound  # a moment old, which only means that a few rows more are looked at
+            if bound is not None and _is_beyond(_nearest(block, by, descending), bound, descending):
+                return waiting.nothing
+            return scan.best(plan, block, by, descending, limit, behind, bound)
+
+        async for place, rows in self._numbered(blocks, work):
+            waiting.add(rows)
+            scanned += blocks[place].stats.rows
+            progress = Progress(scanned, plan.total_rows)
+            following = _nearest(blocks[place + 1], by, descending) if place + 1 < len(blocks) else None
+            sent = False
+            for page in waiting.ready(following):
+                sent = True
+                yield page, progress
+            if waiting.full:
+                return
+            if not sent:
+                yield waiting.nothing, progress
+
+
+class _Waiting:
+    """Rows that were found and can't go out yet, since a block to come may hold some that belong before them."""
+
+    def __init__(self, by: By, descending: bool, limit: int | None) -> None:
+        self._by = by
+        self._descending = descending
+        self._left = limit
+        self.nothing = pl.DataFrame(schema={**STORED_ROWS, scan.RANK: pl.Int64()})
+        self._parts: list[pl.DataFrame] = []
+        self._rows = 0
+        self.bound: int | None = None
+        """The value of the last row that may still go out, once enough were found."""
+
+    @property
+    def full(self) -> bool:
+        return self._left == 0
+
+    def add(self, rows: pl.DataFrame) -> None:
+        if rows.is_empty():
+            return
+        self._parts.append(rows)
+        self._rows += rows.height
+        if self._left is not None and self._rows >= self._left:
+            kept = self._sorted().head(self._left)
+            self._keep(kept)
+            self.bound = int(kept[self._by.value][-1])
+
+    def ready(self, following: int | None) -> Iterable[pl.DataFrame]:
+        """Pages of rows that come before `following`, the nearest value of any block to come (None: none comes)."""
+        if not self._rows:
+            return
+        if following is not None:
+            if self._rows < _PAGE_ROWS and self.bound is None:
+                return
+            rows = self._sorted()
+            value = pl.col(self._by.value)
+            going = rows.filter(value > following if self._descending else value < following)
+            self._keep(rows.slice(going.height))
+        else:
+            going = self._sorted()
+            self._keep(going.clear())
+        if self._left is not None:
+            self._left -= going.height
+        for at in range(0, going.height, _PAGE_ROWS):
+            yield going.slice(at, _PAGE_ROWS)
+
+    def _sorted(self) -> pl.DataFrame:
+        if len(self._parts) > 1:
+            self._parts = [scan.ordered(pl.concat(self._parts), self._by, self._descending)]
+        return self._parts[0] if self._parts else self.nothing
+
+    def _keep(self, rows: pl.DataFrame) -> None:
+        self._parts = [rows] if rows.height else []
+        self._rows = rows.height
+
+
+def _nearest(block: Block, by: By, descending: bool) -> int:
+    stats = block.stats
+    if by is By.TIME:
+        return stats.max_ts if descending else stats.min_ts
+    return stats.max_seq if descending else stats.min_seq
+
+
+def _is_beyond(value: int, bound: int, descending: bool) -> bool:
+    return value < bound if descending else value > bound
