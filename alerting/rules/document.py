@@ -61,9 +61,8 @@ class Document:
             if node.tag != _NULL:
                 self.fault(node, f"{what} must be a mapping with the fields {', '.join(allowed)}")
             return {}
-        self._loader.flatten_mapping(node)
         fields: Fields = {}
-        for key, value in node.value:
+        for key, value in self._pairs(node):
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if name not in allowed:
                 self.fault(key, f'unknown field "{name}" in {what}; known are {", ".join(allowed)}')
@@ -72,6 +71,16 @@ class Document:
             else:
                 fields[name] = value
         return fields
+
+    def _pairs(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+        """With what `<<` merges in; a mapping's own keys win over merged ones."""
+        own = [pair for pair in node.value if pair[0].tag != "tag:yaml.org,2002:merge"]
+        if len(own) < len(node.value):
+            self._loader.flatten_mapping(node)  # the merged pairs first, then its own
+            names = {key.value for key, _ in own}
+            merged = [pair for pair in node.value[: -len(own) or None] if pair[0].value not in names]
+            node.value = merged + own
+        return list(node.value)
 
     def items(self, node: yaml.Node | None, what: str) -> list[yaml.Node]:
         if node is None or node.tag == _NULL:
@@ -97,9 +106,8 @@ class Document:
         if not isinstance(node, yaml.MappingNode):
             self.fault(node, f"{what} must be a mapping of names to texts")
             return []
-        self._loader.flatten_mapping(node)
         found: dict[str, tuple[yaml.Node, str, str]] = {}
-        for key, value in node.value:
+        for key, value in self._pairs(node):
             name = self.text(key, f"a name in {what}")
             if name in found:
                 self.fault(key, f'"{name}" stands twice in {what}')

@@ -48,7 +48,7 @@ def rule_paths(globs: Iterable[str]) -> list[Path]:
     """Files that the globs name, sorted. A name without wildcards is listed whether it is there or not."""
     found: set[Path] = set()
     for pattern in globs:
-        names = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else [pattern]
+        names = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207 - absolute and ** patterns alike
         found.update(path for path in map(Path, names) if not path.is_dir())
     return sorted(found)
 
@@ -89,13 +89,15 @@ class _FileReader:
         try:
             with self._path.open("rb") as file:
                 raw = file.read(MAX_FILE_BYTES + 1)
-            if len(raw) > MAX_FILE_BYTES:
-                raise Reject(f"larger than {MAX_FILE_BYTES} bytes")
-            return raw.decode()
-        except (OSError, UnicodeDecodeError, Reject) as error:
+            text = raw.decode()
+        except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             self.faults.append(RuleFault(str(self._path), f"can't be read: {reason}"))
             return None
+        if len(raw) > MAX_FILE_BYTES:
+            self.faults.append(RuleFault(str(self._path), f"larger than {MAX_FILE_BYTES} bytes"))
+            return None
+        return text
 
     def _file(self, root: yaml.Node) -> None:
         fields = self._doc.mapping(root, "a rule file", _TOP)
