@@ -1,0 +1,129 @@
+"""One HTTP endpoint as a value: its path, what it takes, what it answers. The router and the OpenAPI document are both
+made from it, so they can't differ. Answers of faults are JSON: {"error", "parameter", "position", "expected"}."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from collector.search.faults import QueryError
+from collector.search.language import parse
+from collector.search.query import Query
+from collector.search.times import duration_ns, time_ns
+from deckwatch.runtime.faults import Reject, Retry
+
+NDJSON = "application/x-ndjson"
+JSON = "application/json"
+EVENTS = "text/event-stream"
+_CLIENT_GONE = 499  # nginx's code
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    name: str
+    description: str
+    schema: Mapping[str, Any] = {"type": "string"}
+    place: str = "query"  # or header
+    required: bool = False
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A GET endpoint. `answers` maps media types to the schema of the answer."""
+
+    path: str
+    summary: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    answers: Mapping[str, Mapping[str, Any]]
+    handler: Callable[[Arguments], Awaitable[web.StreamResponse]]
+
+    def route(self) -> web.RouteDef:
+        return web.get(self.path, self.handle)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self.handler(Arguments(request, self.parameters))
+        except Reject as fault:
+            return _refusal(fault)
+        except Retry as fault:
+            wait = {} if fault.after_s is None else {"Retry-After": str(max(1, round(fault.after_s)))}
+            return web.json_response({"error": str(fault)}, status=503, headers=wait)
+        except ConnectionResetError:
+            return web.Response(status=_CLIENT_GONE)  # for the access log: nobody reads it
+
+
+class ParameterError(Reject):
+    def __init__(self, name: str, problem: str, expected: str) -> None:
+        super().__init__(f"parameter {name}: {problem}; expected {expected}")
+        self.name = name
+        self.expected = expected
+
+
+class NotFound(Reject):
+    """Nothing is there: 404."""
+
+
+class Arguments:
+    """What a request gives for an endpoint's parameters. Reading raises Reject; an empty value is as good as none."""
+
+    def __init__(self, request: web.Request, parameters: Sequence[Parameter]) -> None:
+        self.request = request
+        known = [parameter.name for parameter in parameters if parameter.place == "query"]
+        for name in request.query:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+                raise ParameterError(name, "is not known here", hint)
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.request.query.get(name, "") or default
+
+    def integer(self, name: str, default: int | None, least: int, most: int) -> int:
+        text = self.text(name)
+        if not text and default is not None:
+            return default
+        if not text.lstrip("-").isdecimal() or not text.isascii() or not least <= int(text[:20]) <= most:
+            raise ParameterError(name, f"{text[:40]!r} will not do", f"a whole number from {least} to {most}")
+        return int(text)
+
+    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+        text = self.text(name, default)
+        if text not in choices:
+            raise ParameterError(name, f"{text[:40]!r} will not do", f"one of {', '.join(choices)}")
+        return text
+
+    def time(self, name: str, default_ns: int, now_ns: int) -> int:
+        text = self.text(name)
+        try:
+            return time_ns(text, now_ns) if text else default_ns
+        except Reject as fault:
+            problem, _, expected = str(fault).partition(": expected ")
+            raise ParameterError(name, problem, expected or "a time") from None
+
+    def duration(self, name: str, default_ns: int) -> int:
+        text = self.text(name)
+        try:
+            value = duration_ns(text) if text else default_ns
+        except Reject as fault:
+            problem, _, expected = str(fault).partition(": ")
+            raise ParameterError(name, problem, expected) from None
+        if value <= 0:
+            raise ParameterError(name, f"{text!r} is no length of time", "more than 0")
+        return value
+
+    def query(self) -> Query:
+        return parse(self.text("query"))
+
+
+def _refusal(fault: Reject) -> web.Response:
+    body: dict[str, Any] = {"error": str(fault)}
+    match fault:
+        case QueryError():
+            body = {"error": fault.problem, "parameter": "query", "position": fault.position}
+            body |= {"expected": fault.expected} if fault.expected else {}
+        case ParameterError():
+            body |= {"parameter": fault.name, "expected": fault.expected}
+    return web.json_response(body, status=404 if isinstance(fault, NotFound) else 400)

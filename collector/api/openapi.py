@@ -1,0 +1,92 @@
+"""The OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.0), made from the endpoints that are served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+import deckwatch
+from collector.api.endpoint import JSON, Arguments, Endpoint, Parameter
+
+PATH = "/api/v1/openapi.json"
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {"type": "string", "description": "What is wrong."},
+        "parameter": {"type": "string", "description": "The parameter that it is about."},
+        "position": {"type": "integer", "description": "Character of the query, from 0, where the fault is."},
+        "expected": {"type": "string", "description": "What could stand there."},
+    },
+}
+
+
+def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Deckwatch collector", "version": deckwatch.__version__},
+        "paths": {endpoint.path: {"get": _operation(endpoint)} for endpoint in endpoints},
+        "components": {
+            "schemas": {"Error": _ERROR},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    }
+
+
+def endpoint(others: Sequence[Endpoint]) -> Endpoint:
+    """The endpoint that serves the document of `others` and itself."""
+
+    async def serve(_arguments: Arguments) -> web.Response:
+        return web.json_response(document([*others, own]))
+
+    own = Endpoint(
+        path=PATH,
+        summary="This document",
+        description="The OpenAPI 3.1 description of the collector's HTTP API.",
+        parameters=(),
+        answers={JSON: {"type": "object"}},
+        handler=serve,
+    )
+    return own
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "operationId": endpoint.path.removeprefix("/api/v1/").replace("/", "_").replace(".", "_"),
+        "summary": endpoint.summary,
+        "description": endpoint.description,
+        "parameters": [_parameter(parameter) for parameter in endpoint.parameters],
+        "responses": {
+            "200": {
+                "description": endpoint.summary,
+                "content": {media: {"schema": dict(schema)} for media, schema in endpoint.answers.items()},
+            },
+            **{status: _fault(why) for status, why in _FAULTS.items()},
+        },
+    }
+
+
+_FAULTS = {
+    "400": "A parameter or the query is not valid.",
+    "401": "The bearer token is missing or wrong.",
+    "404": "Nothing is there.",
+    "503": "Not now: try again.",
+}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.required,
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
+    }
+
+
+def _fault(why: str) -> dict[str, Any]:
+    return {"description": why, "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}}
