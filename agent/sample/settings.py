@@ -63,7 +63,7 @@ class SampleSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = False
     systemd_units: Annotated[
-        bool, msgspec.Meta(description="Sample the cgroups of systemd services as well as those of containers.")
+        bool, msgspec.Meta(description="Sample systemd services and virtual machines as well as containers.")
     ] = False
     max_open_files: Annotated[
         int,

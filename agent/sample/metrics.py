@@ -1,0 +1,60 @@
+"""The sampler's own metrics, and the log lines of its faults: the first of a kind and the recovery, not each."""
+
+from __future__ import annotations
+
+import errno
+import logging
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+_log = logging.getLogger(__name__)
+
+_MOST_REMEMBERED = 1000
+
+
+class SampleMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.looks = Counter(
+            "deckwatch_sample_looks_total",
+            "Looks of each source at what it measures, by how they ended: done, failed, or late (over its time).",
+            ["source", "outcome"],
+            registry=registry,
+        )
+        self.seconds = Counter(
+            "deckwatch_sample_look_seconds_total", "Time spent in looks.", ["source"], registry=registry
+        )
+        self.faults = Counter(
+            "deckwatch_sample_faults_total",
+            "Files that could not be read or understood, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.targets = Gauge(
+            "deckwatch_sample_targets", "Targets (containers, host) of the last look.", ["source"], registry=registry
+        )
+        self.open_files = Gauge(
+            "deckwatch_sample_open_files", "Files of cgroups that are kept open.", registry=registry
+        )
+
+
+class FaultLog:
+    """Takes the readers' faults (agent.sample.cgroup_reader.Faults). Each place is logged once a reason."""
+
+    def __init__(self, metrics: SampleMetrics) -> None:
+        self._metrics = metrics
+        self._known: set[tuple[str, str]] = set()
+
+    def note(self, where: str, error: Exception) -> None:
+        reason = _reason(error)
+        self._metrics.faults.labels(reason=reason).inc()
+        if (where, reason) not in self._known:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            self._known.add((where, reason))
+            _log.warning("can't read %s: %s; its metrics are absent until it can be read", where, error)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return errno.errorcode.get(error.errno or 0, "OSError")
+    return "malformed"
