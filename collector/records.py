@@ -59,10 +59,11 @@ class RecordConsumer(Protocol):
     """Whoever wants each record exactly once: the store, log metrics.
 
     Called from the pipeline's thread (not the event loop's), in order of `seq`, without overlap, right after the store
-    has made the same records searchable. What it does must be quick: everything behind it waits. After a restart the journal is replayed from the lowest
-    position of all consumers: a consumer must ignore frames with `seq <= position()`. What it made of the records and
-    its position must become durable in one transaction (`commit`). Before the store drops what could be replayed, it
-    has every consumer commit.
+    has made the same records searchable. What it does must be quick: everything behind it waits.
+
+    After a restart the journal is replayed from the lowest position of all consumers: a consumer must ignore frames
+    with `seq <= position()`. What it made of the records and its position must become durable in one transaction
+    (`commit`). Before the store drops what could be replayed, it has every consumer commit.
     """
 
     name: str
@@ -81,8 +82,8 @@ class RecordConsumer(Protocol):
 
 
 class SampleConsumer(Protocol):
-    """Takes samples, events and gaps as they arrive, in journal order, after the journal's fsync. Called from the
-    pipeline's thread. After a restart what the store had not committed comes again: one sample per (series, time)."""
+    """Takes samples, events and gaps as they arrive, in journal order, after the journal's fsync. Called in the event
+    loop's thread. After a restart what the store had not committed comes again: one sample per (series, time)."""
 
     def take_samples(self, seq: int, host: str, samples: Samples) -> None: ...
 

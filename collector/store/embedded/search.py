@@ -32,6 +32,7 @@ from collector.store.protocol import (
     Progress,
     SearchRequest,
     TailCursor,
+    TailPage,
 )
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class EmbeddedSearch:
         pages = self._ordered(plan, By.TIME, descending, behind, request.limit)
         async for rows, progress in pages:
             if rows.height:
-                cursor = Cursor(int(rows["ts"][-1]), plan.keys[int(rows[scan.RANK][-1])], int(rows["start"][-1]))
+                cursor = Cursor(int(rows["ts"][-1]), self._key(plan, rows), int(rows["start"][-1]))
             yield Page(rows.select(list(STORED_ROWS)), plan.origins, cursor, progress)
 
     async def count(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> int:
@@ -140,18 +141,25 @@ class EmbeddedSearch:
         rows = pl.concat(parts).sort("start")
         return Page(rows, origins, None, Progress(rows.height, rows.height))
 
-    async def tail(self, tenant: str, query: Query, after: TailCursor) -> AsyncIterator[Page]:
+    async def tail(self, tenant: str, query: Query, after: TailCursor) -> AsyncIterator[TailPage]:
         while True:
             arrival = self._arrival
             snapshot = self._store.snapshot()
             if snapshot.newest_seq >= after.seq:
                 plan = await self._plan_over(snapshot, tenant, query, -_FOREVER_NS, _FOREVER_NS, after.seq)
                 behind = plan.place(after.seq, after.key, after.start)
-                async for rows, progress in self._ordered(plan, By.ARRIVAL, False, behind, None):
+                async for rows, _ in self._ordered(plan, By.ARRIVAL, False, behind, None):
                     if rows.height:
-                        yield Page(rows.select(list(STORED_ROWS)), plan.origins, None, progress)
-                after = max(after, TailCursor.behind(snapshot.newest_seq), key=lambda cursor: (cursor.seq, cursor.key))
+                        after = TailCursor(int(rows["seq"][-1]), self._key(plan, rows), int(rows["start"][-1]))
+                        yield TailPage(rows.select(list(STORED_ROWS)), plan.origins, after)
+                if snapshot.newest_seq > after.seq:
+                    after = TailCursor.behind(snapshot.newest_seq)
+                    yield TailPage(pl.DataFrame(schema=STORED_ROWS), plan.origins, after)
             await arrival.wait()
+
+    def _key(self, plan: Plan, rows: pl.DataFrame) -> str:
+        """Of the last row's stream."""
+        return plan.keys[int(rows[scan.RANK][-1])]
 
     async def newest_seq(self) -> int:
         return self._store.snapshot().newest_seq

@@ -310,6 +310,10 @@ class EmbeddedStore:
             self._publish()
         self.manifest.forget_origins(unused)
 
+    def compact_all(self) -> None:
+        while self.compact():
+            pass
+
     def compact(self) -> bool:
         """Put one run of small segments of a tenant and day together; was there any?"""
         group = small_neighbours(self._rows.values(), self.settings.compaction_rows)

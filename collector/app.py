@@ -1,0 +1,220 @@
+"""The collector daemon, put together in the order in which data flows:
+
+intake -> journal -> pipeline (parse) -> store -> search and API; samples, events and gaps -> head -> /metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from collector.api.logs import LogApi
+from collector.api.metrics import MetricsApi
+from collector.intake.epoch import open_epoch
+from collector.intake.http import Intake
+from collector.intake.journal import Entry, Journal, Kind
+from collector.intake.positions import Positions
+from collector.intake.record import decode_record
+from collector.metrics.exposition import Exposition, FamilySource
+from collector.metrics.head import Head
+from collector.metrics.lograte import LogRates
+from collector.parse.parser import Parser
+from collector.pipeline import Pipeline
+from collector.records import RecordConsumer
+from collector.settings import CollectorSettings
+from collector.store.embedded.search import EmbeddedSearch
+from collector.store.embedded.store import EmbeddedStore
+from deckwatch.runtime.announce import Announced, announce
+from deckwatch.runtime.clock import Clock, SystemClock
+from deckwatch.runtime.datadir import DataDir
+from deckwatch.runtime.http import serve
+from deckwatch.runtime.listen import check_listen, parse_listen
+from deckwatch.runtime.places import state_home
+from deckwatch.runtime.tls import server_context
+from deckwatch.runtime.tokens import read_token, require_token
+from deckwatch.wire.model import Position
+
+log = logging.getLogger(__name__)
+
+DATA_VERSION = 1
+Service = Callable[[], Awaitable[None]]
+
+
+class DrainReport(msgspec.Struct, frozen=True):
+    drained: bool  # False: time ran out; the journal still has what is missing
+    records: int
+    unsealed_bytes: int
+
+
+class Collector:
+    """Built inside the event loop; others (alerting) plug in between building and `run`."""
+
+    def __init__(self, settings: CollectorSettings, data_dir: DataDir, clock: Clock) -> None:
+        """Raises Unusable where the data can't be used."""
+        folder = data_dir.path
+        self.settings = settings
+        self.data_dir = data_dir
+        self.clock = clock
+        self.registry = _registry()
+        self.store = EmbeddedStore(folder / "store", settings.store, clock)
+        self.journal = Journal(
+            folder / "journal",
+            segment_bytes=settings.intake.journal_segment_bytes,
+            next_seq=self.store.committed_seq + 1,
+            on_failure=lambda: self.positions.failed(),
+        )
+        self.positions = Positions(_positions(self.store, self.journal))
+        self.parser = Parser(settings.parse)
+        if self.store.parser_state:
+            self.parser.restore(self.store.parser_state)
+        self.pipeline = Pipeline(self.journal, self.parser, self.store, clock=clock, registry=self.registry)
+        self.intake = Intake(
+            settings.intake,
+            self.journal,
+            self.positions,
+            epoch=open_epoch(folder, renew=self.journal.damage is not None),
+            name=platform.node(),
+            clock=clock,
+            registry=self.registry,
+            offer=self.pipeline.offer,
+            pending_bytes=self.pipeline.pending_bytes,
+        )
+        self.head = Head(clock, self.registry, silent_after_s=settings.metrics.silent_after_s)
+        self.log_rates = LogRates(clock)
+        self.pipeline.add_samples(self.head)
+        self.pipeline.on_frame(self.log_rates.take)
+        self.search = EmbeddedSearch(self.store, self.pipeline.pending_bytes)
+        self.log_api = LogApi(self.search, clock=clock, registry=self.registry)
+        self._families: list[FamilySource] = []
+        self._registries: list[CollectorRegistry] = []
+        self._routes: list[web.RouteDef] = []
+        self._services: list[tuple[str, Service]] = []
+
+    # What others plug in ---------------------------------------------------------------------------------------
+
+    def add_records(self, consumer: RecordConsumer) -> None:
+        self.pipeline.add_records(consumer)
+
+    def add_routes(self, routes: list[web.RouteDef]) -> None:
+        self._routes += routes
+
+    def add_families(self, source: FamilySource) -> None:
+        """Further series for /metrics."""
+        self._families.append(source)
+
+    def add_service(self, name: str, service: Service) -> None:
+        """A coroutine that runs as long as the collector; it is cancelled when all else has stopped."""
+        self._services.append((name, service))
+
+    # Life ------------------------------------------------------------------------------------------------------
+
+    def application(self, env: Mapping[str, str]) -> web.Application:
+        token = read_token(self.settings.token_file, env)
+        check_listen(parse_listen(self.settings.listen), token=token, insecure=self.settings.insecure)
+        app = web.Application(
+            client_max_size=self.settings.intake.max_body_bytes + 1024,
+            middlewares=[] if token is None else [require_token(token)],
+        )
+        exposition = Exposition(self.head, [self.registry, *self._registries], self._families)
+        metrics = MetricsApi(self.head, exposition, self.clock, self.log_rates.per_second)
+        app.add_routes([web.get("/healthz", self._healthz), *self.intake.routes(), *metrics.routes()])
+        app.add_routes([*self.log_api.routes(), *self._routes])
+        return app
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def run(
+        self, stop: asyncio.Event, ready: Callable[[str], None] | None, env: Mapping[str, str]
+    ) -> DrainReport:
+        app = self.application(env)
+        server = await serve(
+            app, parse_listen(self.settings.listen), tls=server_context(self.settings.tls), data_dir=self.data_dir
+        )
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(self.pipeline.run(), name="pipeline")]
+                running += [tasks.create_task(_awaiting(service), name=name) for name, service in self._services]
+                announce(Announced.READY, f"the collector listens at {server.address}", address=server.address)
+                if ready is not None:
+                    ready(server.address)
+                await stop.wait()
+                report = await self._drain()
+                for task in running:
+                    task.cancel()
+        finally:
+            await server.close()
+            await self.journal.close()
+            self.pipeline.close()
+            self.search.close()
+            self.store.close()
+        announce(
+            Announced.DRAINED,
+            "the collector stopped; " + ("everything is sealed" if report.drained else "the journal keeps the rest"),
+            records=report.records,
+            unsealed_bytes=report.unsealed_bytes,
+        )
+        return report
+
+    async def _drain(self) -> DrainReport:
+        """Sources stop first, then the pipe drains, then what reads from it ends."""
+        self.intake.stop()
+        drained = await self.pipeline.drain(self.settings.drain_s)
+        self.log_api.close()
+        return DrainReport(drained, self.pipeline.record_count, 0 if drained else self.store.hot_text_bytes)
+
+
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def _positions(store: EmbeddedStore, journal: Journal) -> dict[str, Position]:
+    """Of every stream: as the manifest has them, moved on by what the journal holds behind that."""
+    positions = store.manifest.positions()
+    for entry in journal.read(store.committed_seq):
+        if entry.kind is Kind.BATCH:
+            positions.update(_moves(entry))
+    return positions
+
+
+def _moves(entry: Entry) -> dict[str, Position]:
+    return decode_record(entry.payload).moves
+
+
+async def _awaiting(service: Service) -> None:
+    await service()
+
+
+def data_folder(settings: CollectorSettings, env: Mapping[str, str]) -> Path:
+    return settings.data_dir or state_home(env) / "collector"
+
+
+async def run(
+    settings: CollectorSettings,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[str], None] | None = None,
+    attach: Callable[[Collector], None] | None = None,
+    env: Mapping[str, str] = os.environ,
+) -> DrainReport:
+    """The daemon, until `stop` is set. `attach` plugs in what stands above the collector. Raises Unusable where it
+    can't start."""
+    sys.setswitchinterval(0.002)  # the pipeline's thread must not keep requests waiting
+    with DataDir.open(data_folder(settings, env), DATA_VERSION, part="collector") as data_dir:
+        collector = Collector(settings, data_dir, SystemClock())
+        if attach is not None:
+            attach(collector)
+        return await collector.run(stop, ready, env)

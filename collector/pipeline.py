@@ -1,0 +1,401 @@
+"""From the journal to what can be found: each entry is parsed, made searchable, and handed to whoever wants records.
+
+One thread does the work, in the order of the journal, so that a replay after a restart gives the very same records.
+Sealing runs beside it in another thread; what has to be committed with it (the parser's open groups, positions, gaps,
+dead letters) is taken between two entries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from collector.intake.admission import Admission
+from collector.intake.journal import Entry, Journal, Kind
+from collector.intake.record import BatchRecord, decode_record
+from collector.parse.input import Accepted
+from collector.parse.parser import Parser
+from collector.parse.state import CloseDecision
+from collector.records import RecordConsumer, RecordFrame, SampleConsumer
+from collector.store.embedded.manifest import DeadLetter, GapRow
+from collector.store.embedded.store import EmbeddedStore, Sealing
+from deckwatch.runtime.backoff import Backoff
+from deckwatch.runtime.clock import Clock
+from deckwatch.runtime.faults import Reject, Retry
+from deckwatch.wire.codec import decode_batch, unpack_frames
+from deckwatch.wire.identity import stream_key
+from deckwatch.wire.model import Batch, Event, Format, Gap, Position, Samples, StreamId, StreamInfo
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_CACHE_BYTES = 64 << 20  # of batches that wait decoded; what is beyond is read from the journal again
+_GROUP_BYTES = 16 << 20
+_CLOSE_EVERY_S = 0.25
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What the event loop's thread is told of, once the worker has done its part."""
+
+    seq: int
+    host: str
+    what: Samples | Event | tuple[StreamId, Gap] | RecordFrame
+
+
+class _Cached(msgspec.Struct, frozen=True):
+    entry: Entry
+    batch: Batch | None  # decoded already
+    accepted_bytes: int
+
+
+class _Uncommitted(msgspec.Struct):
+    """What entries since the last sealing changed besides records."""
+
+    positions: dict[str, Position] = {}
+    unlisted: set[str] = set()
+    gaps: list[GapRow] = []
+    dead_letters: list[DeadLetter] = []
+
+
+class Pipeline:
+    def __init__(
+        self,
+        journal: Journal,
+        parser: Parser,
+        store: EmbeddedStore,
+        *,
+        clock: Clock,
+        registry: CollectorRegistry,
+        group_age_ns: int = 500_000_000,
+    ) -> None:
+        """`parser` must have been restored from the store's state; reading goes on behind the store's position."""
+        self._journal = journal
+        self._parser = parser
+        self._store = store
+        self._clock = clock
+        self._group_age_ns = group_age_ns
+        self._records: list[RecordConsumer] = []
+        self._samples: list[SampleConsumer] = []
+        self._frame_listeners: list[Callable[[RecordFrame], None]] = []
+        self.record_count = 0
+        self._cache: dict[int, _Cached] = {}
+        self._cached_bytes = 0  # put in so far (event loop)
+        self._uncached_bytes = 0  # taken out so far (worker)
+        self._reader: Iterator[Entry] = iter(())
+        self._replay_until = journal.durable_seq
+        self._applied_seq = store.committed_seq
+        self._uncommitted = _Uncommitted()
+        self._sealed_at = clock.monotonic()
+        self._acked_bytes = 0
+        self._applied_bytes = 0
+        self._open_bytes = parser.open_bytes
+        self._arrival = asyncio.Event()
+        self._caught_up = asyncio.Event()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
+        self._maintenance = ThreadPoolExecutor(1, thread_name_prefix="maintenance")
+        self._sealing: asyncio.Task[None] | None = None
+        self._metrics = _Metrics(registry, self)
+
+    def add_records(self, consumer: RecordConsumer) -> None:
+        """Before `run`. A consumer behind the store gets only what the journal still has: see RecordConsumer."""
+        self._records.append(consumer)
+
+    def on_frame(self, listener: Callable[[RecordFrame], None]) -> None:
+        """Told of each frame in the event loop's thread, after it can be found. Not durable: no replay is asked for."""
+        self._frame_listeners.append(listener)
+
+    def add_samples(self, consumer: SampleConsumer) -> None:
+        self._samples.append(consumer)
+
+    # From the intake -------------------------------------------------------------------------------------------
+
+    def offer(self, entry: Entry, batch: Batch, admission: Admission) -> None:
+        """A durable entry; called in the order of `seq`."""
+        self._acked_bytes += admission.accepted_bytes
+        self._keep(_Cached(entry, batch, admission.accepted_bytes))
+
+    def _keep(self, cached: _Cached) -> None:
+        if self._cached_bytes - self._uncached_bytes < _CACHE_BYTES:
+            self._cache[cached.entry.seq] = cached
+            self._cached_bytes += cached.accepted_bytes
+        self._caught_up.clear()
+        self._arrival.set()
+
+    def pending_bytes(self) -> int:
+        """Acknowledged and not searchable yet; groups of lines that are still open included. Not 0 while a replay
+        after a restart goes on."""
+        waiting = self._acked_bytes - self._applied_bytes + self._open_bytes
+        return max(waiting, 1) if self._applied_seq < self._journal.durable_seq else waiting
+
+    # The loop --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled. A fault over a single record never ends it."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._apply_forever(), name="pipeline apply")
+            tasks.create_task(self._close_groups(), name="pipeline close groups")
+            tasks.create_task(self._maintain(), name="store maintenance")
+
+    async def _apply_forever(self) -> None:
+        while True:
+            self._arrival.clear()
+            while self._applied_seq < self._journal.durable_seq:
+                await self._apply_group()
+            self._caught_up.set()
+            await self._arrival.wait()
+
+    async def _apply_group(self) -> None:
+        last, told = await self._in_worker(self._apply_next)
+        self._applied_seq = last
+        for one in told:
+            self._tell(one)
+        if self._store.hot_text_bytes >= 4 * self._store.settings.seal_bytes and self._sealing is not None:
+            await asyncio.shield(self._sealing)  # the disk is slower than what comes in: intake answers 429 meanwhile
+        if self._seal_is_due():
+            await self._begin_seal()
+
+    async def _in_worker(self, work: Callable[..., T], *values: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work, *values)
+
+    # Entries (worker thread) -----------------------------------------------------------------------------------
+
+    def _apply_next(self) -> tuple[int, list[Told]]:
+        """Apply some durable entries behind the applied ones; (seq of the last one, what is not a record)."""
+        told: list[Told] = []
+        last, size = self._applied_seq, 0
+        while size < _GROUP_BYTES and last < self._journal.durable_seq:
+            cached = self._take(last + 1)
+            if cached.entry.kind is Kind.DECISION:
+                self._apply_decision(cached.entry, told)
+            else:
+                self._apply_batch(cached, told)
+            last = cached.entry.seq
+            size += cached.accepted_bytes + len(cached.entry.payload)
+            self._store.advance(last)
+        self._open_bytes = self._parser.open_bytes
+        self._store.tell()
+        return last, told
+
+    def _take(self, seq: int) -> _Cached:
+        """The durable entry: from memory, else from the journal's files."""
+        cached = self._cache.pop(seq, None)
+        if cached is not None:
+            self._uncached_bytes += cached.accepted_bytes
+            return cached
+        entry = next(self._reader, None)
+        if entry is None or entry.seq != seq:
+            self._reader = self._journal.read(seq - 1)
+            entry = next(self._reader)
+        return _Cached(entry, None, 0)
+
+    def _apply_decision(self, entry: Entry, told: list[Told]) -> None:
+        decision = msgspec.msgpack.decode(entry.payload, type=CloseDecision)
+        self._deliver(self._parser.close(entry.seq, entry.received_ns, decision), told)
+
+    def _apply_batch(self, cached: _Cached, told: list[Told]) -> None:
+        entry = cached.entry
+        record = decode_record(entry.payload)
+        batch = cached.batch or decode_batch(record.body, limit_bytes=1 << 31)
+        keys = [stream_key(stream.id) for stream in batch.streams]
+        self._uncommitted.positions.update(record.moves)
+        self._uncommitted.unlisted.difference_update(record.moves)
+        self._uncommitted.unlisted.update(keys[end.stream] for end in batch.ends if not end.listed)
+        self._parse(entry, batch, record, keys, told)
+        for place in record.gaps:
+            gap = batch.gaps[place]
+            told.append(Told(entry.seq, batch.host, (batch.streams[gap.stream].id, gap)))
+            self._uncommitted.gaps.append(_gap_row(entry, batch, gap, keys[gap.stream]))
+        for chunk, skip in zip(batch.chunks, record.skips, strict=True):
+            if batch.streams[chunk.stream].format is Format.FRAMES and skip < len(chunk.data):
+                self._unpack(entry, batch, chunk.stream, chunk.start + skip, chunk.data[skip:], told)
+        if entry.seq > self._replay_until:
+            self._applied_bytes += record.accepted_bytes
+
+    def _parse(self, entry: Entry, batch: Batch, record: BatchRecord, keys: Sequence[str], told: list[Told]) -> None:
+        try:
+            frame = self._parser.parse(Accepted(entry.seq, entry.received_ns, batch, record.skips))
+        except Exception as fault:
+            # A fault of ours over somebody's bytes must not stop everybody's: the bytes are kept, and said to be.
+            log.exception(
+                "entry %d of host %s can't be parsed; its bytes are kept as dead letters", entry.seq, batch.host
+            )
+            for chunk, skip in zip(batch.chunks, record.skips, strict=True):
+                info = batch.streams[chunk.stream]
+                if skip < len(chunk.data) and info.format is not Format.FRAMES:
+                    self._bury(entry, info, keys[chunk.stream], chunk.start + skip, repr(fault), chunk.data[skip:])
+            return
+        self._deliver(frame, told)
+
+    def _bury(self, entry: Entry, info: StreamInfo, key: str, start: int, reason: str, payload: bytes) -> None:
+        self._uncommitted.dead_letters.append(
+            DeadLetter(entry.seq, entry.received_ns, info.tenant, key, start, reason, payload)
+        )
+        self._metrics.dead_letters.inc()
+
+    def _unpack(self, entry: Entry, batch: Batch, stream: int, start: int, data: bytes, told: list[Told]) -> None:
+        try:
+            for frame in unpack_frames(data):
+                told.append(Told(entry.seq, batch.host, frame))
+        except Reject as fault:
+            log.error("samples of host %s can't be read and are kept as a dead letter: %s", batch.host, fault)
+            info = batch.streams[stream]
+            self._bury(entry, info, stream_key(info.id), start, str(fault), data)
+
+    def _deliver(self, frame: RecordFrame, told: list[Told]) -> None:
+        if frame.rows.is_empty():
+            return
+        self._store.append(frame)
+        told.append(Told(frame.seq, "", frame))
+        self.record_count += frame.rows.height
+        self._metrics.records.inc(frame.rows.height)
+        for consumer in self._records:
+            if frame.seq > consumer.position():
+                consumer.consume(frame)
+
+    def _tell(self, one: Told) -> None:
+        if isinstance(one.what, RecordFrame):
+            for listener in self._frame_listeners:
+                listener(one.what)
+            return
+        for consumer in self._samples:
+            match one.what:
+                case Samples():
+                    try:
+                        consumer.take_samples(one.seq, one.host, one.what)
+                    except Reject as fault:
+                        log.warning("samples of host %s were refused: %s", one.host, fault)
+                case Event():
+                    consumer.take_event(one.seq, one.host, one.what)
+                case (StreamId() as stream, Gap() as gap):
+                    consumer.take_gap(one.seq, one.host, stream, gap)
+
+    # Groups that wait for more lines ---------------------------------------------------------------------------
+
+    async def _close_groups(self) -> None:
+        """A group of lines that nothing was added to for a while is closed; that is journaled before it is done."""
+        while True:
+            await self._clock.sleep(_CLOSE_EVERY_S)
+            decision = await self._in_worker(self._parser.close_due, self._clock.now_ns(), self._group_age_ns)
+            if decision is not None:
+                await self._journal_decision(decision)
+
+    async def _journal_decision(self, decision: CloseDecision) -> None:
+        payload = msgspec.msgpack.encode(decision)
+        # A Retry means that the disk is full: the journal has said so, and the groups stay open.
+        with contextlib.suppress(Retry):
+            await self._journal.submit(
+                Kind.DECISION, self._clock.now_ns(), payload, lambda entry: self._keep(_Cached(entry, None, 0))
+            )
+
+    # Sealing and maintenance -----------------------------------------------------------------------------------
+
+    def _seal_is_due(self) -> bool:
+        if self._sealing is not None and not self._sealing.done():
+            return False
+        hot = self._store.hot_text_bytes
+        age_s = self._clock.monotonic() - self._sealed_at
+        settings = self._store.settings
+        behind = self._applied_seq > self._store.committed_seq
+        return hot >= settings.seal_bytes or (behind and age_s >= settings.seal_age_s)
+
+    async def _begin_seal(self) -> None:
+        sealing = await self._in_worker(self._take_sealing)
+        self._sealed_at = self._clock.monotonic()
+        self._sealing = asyncio.create_task(self._finish_seal(sealing), name="store sealing")
+
+    def _take_sealing(self) -> Sealing:
+        seq = self._applied_seq
+        for consumer in self._records:
+            consumer.commit(seq)
+        changed, self._uncommitted = self._uncommitted, _Uncommitted()
+        return self._store.begin_seal(
+            seq, self._parser.state(), changed.positions, changed.unlisted, changed.gaps, changed.dead_letters
+        )
+
+    async def _finish_seal(self, sealing: Sealing) -> None:
+        loop = asyncio.get_running_loop()
+        backoff = Backoff(first_s=1.0, most_s=60.0)
+        while True:
+            try:
+                await loop.run_in_executor(self._maintenance, self._store.finish_seal, sealing)
+                break
+            except OSError as error:
+                if backoff.failures == 0:
+                    log.error("store: cannot seal: %s; nothing is lost, the journal keeps it, trying again", error)
+                await self._clock.sleep(backoff.next_s())
+        if backoff.failures:
+            log.warning("store: sealing works again")
+        self._journal.trim(sealing.seq)
+        self._metrics.seals.inc()
+
+    async def _maintain(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._clock.sleep(5.0)
+            if self._seal_is_due():
+                await self._begin_seal()
+            try:
+                await loop.run_in_executor(self._maintenance, self._store.retain)
+                await loop.run_in_executor(self._maintenance, self._store.compact_all)
+            except OSError as error:
+                log.error("store: maintenance failed and will be tried again: %s", error)
+
+    # End -------------------------------------------------------------------------------------------------------
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Apply what is durable and seal it; was all of that done in time? For while `run` goes on and the intake is
+        stopped."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._applied_seq < self._journal.durable_seq:
+                    await self._caught_up.wait()
+                if self._sealing is not None:
+                    await asyncio.shield(self._sealing)
+                if self._applied_seq > self._store.committed_seq:
+                    await self._begin_seal()
+                    if self._sealing is not None:
+                        await asyncio.shield(self._sealing)
+        except TimeoutError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """After `run` has ended."""
+        self._worker.shutdown()
+        self._maintenance.shutdown()
+
+
+def _gap_row(entry: Entry, batch: Batch, gap: Gap, key: str) -> GapRow:
+    stream = batch.streams[gap.stream]
+    return GapRow(
+        seq=entry.seq,
+        received_ns=entry.received_ns,
+        tenant=stream.tenant,
+        host=batch.host,
+        key=key,
+        source=stream.id.source,
+        start=gap.start,
+        end=gap.end,
+        reason=gap.reason.value,
+        ts_ns=gap.ts_ns,
+        detail=gap.detail,
+    )
+
+
+class _Metrics:
+    def __init__(self, registry: CollectorRegistry, pipeline: Pipeline) -> None:
+        self.records = Counter("deckwatch_collector_records", "Records made searchable", registry=registry)
+        self.dead_letters = Counter(
+            "deckwatch_collector_dead_letters", "What could not be taken for what it claimed to be", registry=registry
+        )
+        self.seals = Counter("deckwatch_store_seals", "Sealings that were committed", registry=registry)
+        pending = Gauge("deckwatch_collector_pending_bytes", "Acknowledged and not searchable yet", registry=registry)
+        pending.set_function(pipeline.pending_bytes)

@@ -1,0 +1,37 @@
+"""Options of the collector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from collector.intake.settings import IntakeSettings
+from collector.parse.settings import ParseSettings
+from collector.store.embedded.settings import EmbeddedStoreSettings
+from deckwatch.runtime.tls import ServerTls
+
+
+class MetricsSettings(msgspec.Struct, frozen=True):
+    silent_after_s: Annotated[
+        float, Meta(gt=0, description="Silence of an agent after which its series are unknown, in seconds.")
+    ] = 300.0
+
+
+class CollectorSettings(msgspec.Struct, frozen=True):
+    listen: Annotated[str, Meta(description="HOST:PORT of intake, queries and /metrics; port 0: any free one.")] = (
+        "127.0.0.1:9428"
+    )
+    data_dir: Annotated[
+        Path | None, Meta(description="Journal, store and alert state; unset: the user's state folder.")
+    ] = None
+    token_file: Annotated[Path | None, Meta(description="File with the bearer token that clients must bring.")] = None
+    insecure: Annotated[bool, Meta(description="Listen beyond loopback without a token.")] = False
+    drain_s: Annotated[float, Meta(ge=0, description="Time for work under way to end at a stop, in seconds.")] = 15.0
+    tls: ServerTls = ServerTls()
+    intake: IntakeSettings = IntakeSettings()
+    parse: ParseSettings = ParseSettings()
+    store: EmbeddedStoreSettings = EmbeddedStoreSettings()
+    metrics: MetricsSettings = MetricsSettings()
