@@ -1,7 +1,7 @@
 """Loading of settings: structs filled from a file, the environment and the command line, all faults reported at once.
 
 Settings are frozen msgspec structs, nested; each field is `Annotated[T, msgspec.Meta(description=..., ge=...)] =
-default`, with its unit in its name. A file has one section for each part (`agent:`, `collector:`, `alerting:`), so
+default`, with its unit in its name. A file has one section for each part (`agent:`, `collector:`, `alerting:`, `log:`), so
 that one file can serve `deckwatch up` and each daemon alone; a daemon reads its own sections and leaves the others.
 
 Precedence: command line, environment, file, default. An option `agent.ship.batch_bytes` is overridden by
@@ -42,7 +42,7 @@ from deckwatch.runtime.settings_show import show
 
 __all__ = ["SECTIONS", "BadSettings", "Secret", "SettingFault", "load", "load_all", "show"]
 
-SECTIONS = ("agent", "collector", "alerting")
+SECTIONS = ("agent", "collector", "alerting", "log")
 """Top-level names of a configuration file."""
 
 S = TypeVar("S", bound=msgspec.Struct)

@@ -124,9 +124,9 @@ class Up:
         token = self._options.token
         asked = ((self._agent.address, FROM_AGENT), (self._collector.address, FROM_COLLECTOR))
         answers = await asyncio.gather(
-            *(fetch_sums(session, address, names, token) for address, names in asked if address)
+            *(fetch_sums(session, address, wanted, token) for address, wanted in asked if address)
         )
-        return Reading(time.monotonic(), {name: value for sums in answers for name, value in sums.items()})
+        return Reading(time.monotonic(), {series: value for sums in answers for series, value in sums.items()})
 
     async def _stop_children(self) -> None:
         self._console.end_status()

@@ -9,45 +9,58 @@ import msgspec
 
 from deckwatch.runtime.settings_fields import Secret
 
-CONTAINERS = "deckwatch_agent_containers"
-ACKED = "deckwatch_agent_acked_bytes_total"
-LAG = "deckwatch_agent_lag_bytes"
-LOST = "deckwatch_agent_gaps_total"
-LINES = "deckwatch_collector_records_total"
+
+class Series(msgspec.Struct, frozen=True):
+    """All series of a name whose labels, as they are written, hold `having` and don't hold `lacking`."""
+
+    name: str
+    having: str = ""
+    lacking: str | None = None
+
+
+CONTAINERS = Series("deckwatch_discover_containers", having='state="running"')
+ACKED = Series("deckwatch_agent_acked_bytes_total")
+LAG = Series("deckwatch_agent_lag_bytes")
+LOST = Series("deckwatch_agent_gaps_total", lacking='reason="before start"')  # begun behind old lines by wish
+LINES = Series("deckwatch_collector_records_total")
 
 FROM_AGENT = (CONTAINERS, ACKED, LAG, LOST)
 FROM_COLLECTOR = (LINES,)
 
+Sums = dict[Series, float]
+
 
 class Reading(msgspec.Struct, frozen=True):
-    """Sums of the children's series at one time; a name is missing where its child didn't answer."""
+    """Sums of the children's series at one time; one is missing where its child didn't answer."""
 
     at_s: float  # monotonic
-    sums: dict[str, float]
+    sums: Sums
 
 
-def read_sums(exposition: str, names: Iterable[str]) -> dict[str, float]:
-    """The sum over all label sets of each name, from Prometheus' text format (0.0.4, without time stamps)."""
-    wanted = frozenset(names)
-    sums: dict[str, float] = {}
+def read_sums(exposition: str, wanted: Iterable[Series]) -> Sums:
+    """From Prometheus' text format (0.0.4, without time stamps). A name without any series yet sums to 0."""
+    sums = dict.fromkeys(wanted, 0.0)
+    by_name: dict[str, list[Series]] = {}
+    for series in sums:
+        by_name.setdefault(series.name, []).append(series)
     for line in exposition.splitlines():
-        if not line.startswith("deckwatch_"):
-            continue
-        series, _, value = line.rpartition(" ")
-        name = series.partition("{")[0]
-        if name in wanted:
-            sums[name] = sums.get(name, 0.0) + float(value)
+        if line.startswith("deckwatch_"):
+            written, _, value = line.rpartition(" ")
+            name, _, labels = written.partition("{")
+            for series in by_name.get(name, ()):
+                if series.having in labels and (series.lacking is None or series.lacking not in labels):
+                    sums[series] += float(value)
     return sums
 
 
 async def fetch_sums(
-    session: aiohttp.ClientSession, address: str, names: Iterable[str], token: Secret | None
-) -> dict[str, float]:
+    session: aiohttp.ClientSession, address: str, wanted: Iterable[Series], token: Secret | None
+) -> Sums:
     """Empty where the daemon doesn't answer: it may be starting again."""
     headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
     try:
         async with session.get(f"{address}/metrics", headers=headers) as answer:
-            return read_sums(await answer.text(), names) if answer.status == 200 else {}
+            return read_sums(await answer.text(), wanted) if answer.status == 200 else {}
     except (aiohttp.ClientError, TimeoutError):
         return {}
 
@@ -74,16 +87,16 @@ def size(number: float) -> str:
     return f"{number:.1f} TB"
 
 
-def _rate(before: Reading | None, now: Reading, name: str, shown: Callable[[float], str]) -> str:
+def _rate(before: Reading | None, now: Reading, series: Series, shown: Callable[[float], str]) -> str:
     """A counter that fell belongs to a daemon that was started again: it counted from 0."""
-    if before is None or name not in before.sums or name not in now.sums or now.at_s <= before.at_s:
+    if before is None or series not in before.sums or series not in now.sums or now.at_s <= before.at_s:
         return "-"
-    grown = now.sums[name] - before.sums[name]
-    return shown((grown if grown >= 0 else now.sums[name]) / (now.at_s - before.at_s))
+    grown = now.sums[series] - before.sums[series]
+    return shown((grown if grown >= 0 else now.sums[series]) / (now.at_s - before.at_s))
 
 
-def _known(now: Reading, name: str, shown: Callable[[float], str]) -> str:
-    return shown(now.sums[name]) if name in now.sums else "-"
+def _known(now: Reading, series: Series, shown: Callable[[float], str]) -> str:
+    return shown(now.sums[series]) if series in now.sums else "-"
 
 
 def _count(number: float) -> str:

@@ -26,8 +26,9 @@ from deckwatch.runtime.signals import handle_signals
 
 METRICS = """# TYPE deckwatch_agent_lag_bytes gauge
 deckwatch_agent_lag_bytes 1500
-deckwatch_agent_containers{runtime="docker"} 2
-deckwatch_agent_containers{runtime="cri"} 1
+deckwatch_discover_containers{state="running"} 3
+deckwatch_discover_containers{state="exited"} 8
+deckwatch_agent_gaps_total{reason="before start"} 4
 deckwatch_agent_gaps_total{reason="truncated"} 0
 """
 

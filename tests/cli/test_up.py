@@ -22,7 +22,7 @@ from deckwatch.up.app import drained_line, finding_line
 from deckwatch.up.console import Console
 from deckwatch.up.plan import UpOptions, agent_command, collector_command
 from deckwatch.up.restart import Life, Policy, Verdict, Why, after_death
-from deckwatch.up.status import Reading, read_sums, size, status_line
+from deckwatch.up.status import ACKED, CONTAINERS, LAG, LINES, LOST, Reading, Series, Sums, read_sums, size, status_line
 
 FAKE_UP = Path(__file__).with_name("fake_up.py")
 
@@ -78,15 +78,25 @@ def test_commands_pass_every_option_on() -> None:
 
 EXPOSITION = """# HELP deckwatch_x help
 # TYPE deckwatch_x counter
-deckwatch_x{a="1 {}"} 1.5
-deckwatch_x{a="2"} 2
+deckwatch_x{a="1 {}",b="3"} 1.5
+deckwatch_x{a="2",b="3"} 2
 deckwatch_xy 7
 container_x 9
 """
 
 
-def test_sums_over_label_sets() -> None:
-    assert read_sums(EXPOSITION, ["deckwatch_x", "container_x", "deckwatch_none"]) == {"deckwatch_x": 3.5}
+@pytest.mark.parametrize(
+    ("series", "want"),
+    [
+        (Series("deckwatch_x"), 3.5),
+        (Series("deckwatch_x", having='a="2"'), 2),
+        (Series("deckwatch_x", lacking='a="2"'), 1.5),
+        (Series("deckwatch_xy"), 7),
+        (Series("deckwatch_none"), 0),
+    ],
+)
+def test_sums_over_label_sets(series: Series, want: float) -> None:
+    assert read_sums(EXPOSITION, [series]) == {series: want}
 
 
 @pytest.mark.parametrize(
@@ -94,24 +104,14 @@ def test_sums_over_label_sets() -> None:
     [
         (None, {}, "- lines/s  - MB/s  - containers  lag -  lost -"),
         (
-            {"deckwatch_collector_records_total": 100.0, "deckwatch_agent_acked_bytes_total": 0.0},
-            {
-                "deckwatch_collector_records_total": 3100.0,
-                "deckwatch_agent_acked_bytes_total": 5e6,
-                "deckwatch_agent_containers": 3.0,
-                "deckwatch_agent_lag_bytes": 1500.0,
-                "deckwatch_agent_gaps_total": 0.0,
-            },
+            {LINES: 100, ACKED: 0},
+            {LINES: 3100, ACKED: 5e6, CONTAINERS: 3, LAG: 1500, LOST: 0},
             "1,500 lines/s  2.50 MB/s  3 containers  lag 1.5 kB  lost 0",
         ),
-        (
-            {"deckwatch_collector_records_total": 5000.0},
-            {"deckwatch_collector_records_total": 200.0},
-            "100 lines/s  - MB/s  - containers  lag -  lost -",
-        ),
+        ({LINES: 5000}, {LINES: 200}, "100 lines/s  - MB/s  - containers  lag -  lost -"),
     ],
 )
-def test_status_line(before: dict[str, float] | None, now: dict[str, float], want: str) -> None:
+def test_status_line(before: Sums | None, now: Sums, want: str) -> None:
     assert status_line(None if before is None else Reading(10.0, before), Reading(12.0, now)) == want
 
 
