@@ -25,7 +25,7 @@ _CLIENT_GONE = 499  # nginx's code
 class Parameter(msgspec.Struct, frozen=True):
     name: str
     description: str
-    schema: Mapping[str, Any] = {"type": "string"}
+    schema: Mapping[str, Any] = msgspec.field(default_factory=lambda: {"type": "string"})
     place: str = "query"  # or header
     required: bool = False
 
