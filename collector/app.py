@@ -40,7 +40,8 @@ from deckwatch.runtime.http import serve
 from deckwatch.runtime.listen import check_listen, parse_listen
 from deckwatch.runtime.places import state_home
 from deckwatch.runtime.tls import server_context
-from deckwatch.runtime.tokens import read_token, require_token
+from deckwatch.runtime.tokens import read_token
+from deckwatch.wire.auth import guard
 from deckwatch.wire.model import Position
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class Collector:
         check_listen(parse_listen(self.settings.listen), token=token, insecure=self.settings.insecure)
         app = web.Application(
             client_max_size=self.settings.intake.max_body_bytes + 1024,
-            middlewares=[] if token is None else [require_token(token)],
+            middlewares=[guard(token, insecure=self.settings.insecure)],
         )
         exposition = Exposition(self.head, [self.registry, *self._registries], self._families)
         metrics = MetricsApi(self.head, exposition, self.clock, self.log_rates.per_second)

@@ -7,17 +7,14 @@ page's host name.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from deckwatch.runtime.listen import is_loopback
 from deckwatch.runtime.settings_fields import Secret
 from deckwatch.wire.model import VERSION, Refusal
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 OPEN_PATHS = frozenset({"/healthz"})
 """Probes carry no token, and learn nothing else here."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from deckwatch.runtime.datadir import DataDir
 from deckwatch.runtime.faults import Unusable
@@ -30,8 +31,8 @@ async def say_ok(request: web.Request) -> web.Response:
     return web.Response(text="ok")
 
 
-def app(*middlewares: object) -> web.Application:
-    made = web.Application(middlewares=list(middlewares))  # type: ignore[arg-type]
+def app(*middlewares: Middleware) -> web.Application:
+    made = web.Application(middlewares=middlewares)
     made.add_routes([web.get("/healthz", say_ok), web.get("/x", say_ok)])
     return made
 
