@@ -1,0 +1,41 @@
+"""Settings of the agent: the section `agent` of a configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from agent.discover.settings import DiscoverSettings
+from agent.sample.settings import SampleSettings
+from agent.ship.settings import ShipSettings
+from agent.tail.settings import TailSettings
+from deckwatch.runtime.logging import LogSettings
+from deckwatch.runtime.tls import ClientTls
+
+
+class AgentSettings(msgspec.Struct, frozen=True):
+    collector: Annotated[str, Meta(description="Address of the collector's intake.")] = "http://127.0.0.1:9428"
+    state_dir: Annotated[
+        Path | None, Meta(description="Where positions and the spool are kept. Unset: below the XDG state folder.")
+    ] = None
+    listen: Annotated[str, Meta(description="HOST:PORT of /metrics, /healthz and /status; port 0: any free one.")] = (
+        "127.0.0.1:0"
+    )
+    insecure: Annotated[bool, Meta(description="Allow to listen beyond loopback without a token.")] = False
+    token_file: Annotated[
+        Path | None,
+        Meta(description="File with the bearer token for the collector; else DECKWATCH_TOKEN of the environment."),
+    ] = None
+    host: Annotated[str, Meta(description="Name of this host in records and series. Empty: the system's name.")] = ""
+    logs: Annotated[tuple[str, ...], Meta(description="Globs of log files to follow; plain or docker-json.")] = ()
+    tls: Annotated[ClientTls, Meta(description="TLS towards the collector.")] = ClientTls()
+    discover: Annotated[DiscoverSettings, Meta(description="Which containers and files are looked for.")] = (
+        DiscoverSettings()
+    )
+    tail: Annotated[TailSettings, Meta(description="How log files are followed.")] = TailSettings()
+    sample: Annotated[SampleSettings, Meta(description="What is measured.")] = SampleSettings()
+    ship: Annotated[ShipSettings, Meta(description="How what was read is sent.")] = ShipSettings()
+    log: Annotated[LogSettings, Meta(description="The agent's own log lines.")] = LogSettings()

@@ -1,0 +1,96 @@
+"""What an ack does to the streams of its batch."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from agent.ship.batcher import Part, Sealed
+from agent.ship.metrics import ShipMetrics
+from agent.tail.state import PlannedGap
+from agent.tail.tailer import Tailer
+from deckwatch.wire.model import Ack, GapReason, Outcome, Position, StreamResult
+
+log = logging.getLogger(__name__)
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """`rewound`: some stream goes on elsewhere than was thought, so what was made since is void."""
+
+    acked_bytes: int
+    rewound: bool
+    retry: str = ""  # why the collector wants some of it again later
+
+
+class AckApplier:
+    """Belongs to the tailer's thread."""
+
+    def __init__(self, tailer: Tailer, metrics: ShipMetrics) -> None:
+        self._tailer = tailer
+        self._metrics = metrics
+        self._rewound = False
+        self._retry = ""
+        self._acked_bytes = 0
+
+    def apply(self, sealed: Sealed, ack: Ack) -> Applied:
+        self._rewound, self._retry, self._acked_bytes = False, "", 0
+        results = {result.key: result for result in ack.results}
+        for key, part in sealed.parts.items():
+            result = results.get(key)
+            if result is None:
+                self._again(f"{part.tail.path}: no result in the ack")
+            else:
+                self._metrics.results.labels(result.outcome.value).inc()
+                self._apply_one(part, result)
+        for closed in sealed.closed:
+            if self._tailer.closed.get(closed.key) is closed:
+                del self._tailer.closed[closed.key]
+        if self._rewound:
+            self._tailer.rewind()
+        self._tailer.looked_at(part.tail for part in sealed.parts.values())
+        return Applied(self._acked_bytes, self._rewound, self._retry)
+
+    def _apply_one(self, part: Part, result: StreamResult) -> None:
+        match result.outcome:
+            case Outcome.ACCEPTED | Outcome.EXPECTED:
+                self._move(part, result.position)
+            case Outcome.DIVERGED:
+                self._tailer.diverge(part.tail)
+                self._rewound = True
+            case Outcome.REFUSED:
+                self._refused(part, result)
+            case Outcome.RETRY:
+                self._again(f"{part.tail.path}: {result.reason}")
+
+    def _again(self, why: str) -> None:
+        self._rewound, self._retry = True, why
+
+    def _move(self, part: Part, theirs: Position) -> None:
+        """EXPECTED with our own end is a repeat of a batch whose ack was lost."""
+        if theirs == part.end.position:
+            self._take(part)
+            return
+        log.info("%s: sent to %d, the collector is at %d", part.tail.path, part.end.offset, theirs.offset)
+        self._tailer.settle_one(part.tail, theirs)
+        self._rewound = True
+
+    def _take(self, part: Part) -> None:
+        self._acked_bytes += part.data_bytes
+        for reason in part.gaps:
+            self._metrics.gaps.labels(reason).inc()
+        part.tail.ack(part.end, last_gap=part.last_gap)
+
+    def _refused(self, part: Part, result: StreamResult) -> None:
+        """For good: the collector keeps the bytes as a dead letter, and reading goes on behind them."""
+        tail = part.tail
+        log.error("%s: [%d, %d) refused: %s", tail.path, part.start.offset, part.end.offset, result.reason)
+        if result.position == part.end.position or not part.data_bytes:
+            self._take(part)
+            return
+        self._rewound = True
+        self._tailer.settle_one(tail, result.position)
+        if tail.acked.offset < part.end.offset:
+            start, now_ns = tail.acked.offset, self._tailer.now_ns()
+            gap = PlannedGap(start, part.end.offset, part.end, GapReason.REFUSED, now_ns, result.reason)
+            tail.plan(gap)

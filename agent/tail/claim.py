@@ -1,0 +1,93 @@
+"""Which file belongs to which known stream. Pure but for the few bytes it reads of each file.
+
+Device and inode are hints: a compressed or copied file has new ones, a new file may have old ones. What decides is the
+frozen fingerprint of the first bytes together with the KiB before the acked position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import msgspec
+
+from agent.tail.logfile import LogFile
+from agent.tail.mark import PROBE_BYTES, crc_up_to, probe_holds
+from agent.tail.state import StreamState
+from deckwatch.wire.identity import FINGERPRINT_BYTES, is_of_generation
+from deckwatch.wire.model import Position
+
+_TELLING_BYTES = FINGERPRINT_BYTES + PROBE_BYTES
+"""From this offset on the probe says something that the fingerprint doesn't."""
+
+
+class Fit(IntEnum):
+    NO = 0
+    WEAK = 1  # the same first bytes, and too little was acked to say more
+    STRONG = 2  # the bytes before the position are the same too
+    SAME = 3  # and it is the same inode
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    file: LogFile
+    head: bytes  # its first bytes, at most FINGERPRINT_BYTES
+    live: bool  # it stands at the path of its source
+
+
+class Match(msgspec.Struct, frozen=True):
+    """By a candidate's place: its stream. A copy holds the text of a stream that another file has already."""
+
+    streams: dict[int, StreamState]
+    copies: dict[int, StreamState]
+
+
+def candidate(file: LogFile, *, live: bool) -> Candidate:
+    return Candidate(file, file.pread(FINGERPRINT_BYTES, 0), live)
+
+
+def fit(found: Candidate, state: StreamState) -> Fit:
+    """How well. A live file with another inode is another file unless the probe speaks for it; a closed stream's
+    copy must end where the stream ended."""
+    if not is_of_generation(state.generation, found.head):
+        return Fit.NO
+    same_id = found.file.id == state.file
+    if same_id and state.closed_ns and found.file.path.endswith(".gz"):
+        return Fit.SAME  # was inflated and compared before
+    if not probe_holds(found.file, state.acked):
+        return Fit.NO
+    if same_id:
+        return Fit.SAME
+    if state.acked.offset >= _TELLING_BYTES:
+        return Fit.STRONG
+    if found.live or (state.closed_ns and found.file.pread(1, state.acked.offset)):
+        return Fit.NO
+    return Fit.WEAK
+
+
+def match_files(found: Sequence[Candidate], states: Sequence[StreamState]) -> Match:
+    """Each stream gets one file, the best first; among equals the one that was read furthest, oldest file first."""
+    ordered = sorted(states, key=lambda state: -state.acked.offset)
+    fits = {(i, j): fit(one, state) for i, one in enumerate(found) for j, state in enumerate(ordered)}
+    streams: dict[int, StreamState] = {}
+    taken: set[int] = set()
+    for grade in (Fit.SAME, Fit.STRONG, Fit.WEAK):
+        for (i, j), value in fits.items():
+            if value is grade and i not in streams and j not in taken:
+                streams[i] = ordered[j]
+                taken.add(j)
+    copies: dict[int, StreamState] = {}
+    paths = {id(state): found[i].file.path for i, state in streams.items()}
+    for (i, j), value in fits.items():
+        if i in streams or i in copies or value is Fit.NO or j not in taken:
+            continue
+        siblings = {found[i].file.path.removesuffix(".gz"), paths[id(ordered[j])].removesuffix(".gz")}
+        if value >= Fit.STRONG or len(siblings) == 1:
+            copies[i] = ordered[j]
+    return Match(streams, copies)
+
+
+def is_prefix_of(short: LogFile, long: LogFile) -> bool:
+    """Is all of one file the beginning of the other, as a copy that is being made?"""
+    size = short.stat().size
+    start = Position(0, 0)
+    return size is not None and crc_up_to(short, start, size) == crc_up_to(long, start, size)

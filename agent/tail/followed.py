@@ -1,0 +1,401 @@
+"""One log followed through its rotations: the file at its path, and earlier ones that are not read out yet."""
+
+# ruff: noqa: PTH116
+# Paths are plain strings here: thousands of them are looked at every few seconds.
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from agent.model import LogSource
+from agent.tail.claim import Candidate, Fit, candidate, fit, is_prefix_of, match_files
+from agent.tail.listing import Listings
+from agent.tail.logfile import FileId, LogFile, open_log
+from agent.tail.mark import START, Mark
+from agent.tail.rotation import Place, Step
+from agent.tail.settings import TailSettings
+from agent.tail.state import PlannedGap, StreamMemory, StreamState
+from agent.tail.tail import Tail
+from deckwatch.wire.identity import fingerprint
+from deckwatch.wire.model import GapReason
+
+
+class Keeper(Protocol):
+    """What a followed log asks of the tailer that keeps all of them. Called in the tailer's thread only."""
+
+    agent: str
+    settings: TailSettings
+    memory: StreamMemory
+    listings: Listings
+    started_ns: int
+    begin_at_end: bool
+    """In files that were there when the agent started: this is its very first start."""
+
+    def may_have(self, file: FileId, followed: Followed) -> bool:
+        """False: another source reads this very file already."""
+        ...
+
+    def adopted(self, tail: Tail, followed: Followed) -> None: ...
+
+    def resumed(self, tail: Tail) -> None:
+        """Taken over from the memory: the collector's position is to be compared."""
+        ...
+
+    def named(self) -> None:
+        """A stream got its name: it must be durable before anything of the stream is sent."""
+        ...
+
+    def let_go(self, tail: Tail, *, listed: bool) -> None:
+        """It is read out and acked, or what it lost is declared."""
+        ...
+
+    def unlisted(self, state: StreamState) -> None:
+        """The file of a closed stream has gone."""
+        ...
+
+    def complain(self, path: str, error: OSError | None) -> None:
+        """Said once for each path; None: it works again."""
+        ...
+
+    def now_ns(self) -> int: ...
+
+
+class _Settled(msgspec.Struct, frozen=True):
+    """A rotated file that needs no reading: a copy, or its stream is closed. Changed since, it is looked at again."""
+
+    stored_bytes: int
+    mtime_ns: int
+    generation: str
+
+
+class Followed:
+    def __init__(self, source: LogSource, keeper: Keeper, *, only_known: bool = False) -> None:
+        """`only_known`: nobody asked for this log any more, only what is known of it is read to its end."""
+        self.source = source
+        self.tails: list[Tail] = []  # oldest first
+        self.live: Tail | None = None
+        self.unopened_bytes = 0  # at its path, but it can't be opened
+        self.rotated_due = True
+        self.next_look = 0.0
+        self.quiet_since = 0.0
+        self.removed = only_known  # discovery does not list it any more
+        self._keeper = keeper
+        self._only_known = only_known
+        self._listed_ns = -1
+        self._first = True
+        self._settled: dict[FileId, _Settled] = {}
+        self._pending: dict[FileId, LogFile] = {}  # unknown rotated files, held until they are still
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is left of it: no open file, nothing at its path."""
+        return not self.tails and not self._pending and not self.unopened_bytes
+
+    @property
+    def settling(self) -> bool:
+        """Something is going on that only time decides."""
+        return bool(self._pending) or self._first or any(tail.place is not Place.LIVE for tail in self.tails)
+
+    @property
+    def lag_bytes(self) -> int:
+        waiting = sum(max(1, file.stat().stored_bytes) for file in self._pending.values())
+        return sum(tail.lag_bytes for tail in self.tails) + self.unopened_bytes + waiting
+
+    def look(self, now: float) -> None:
+        """Look at the path, at all open files, and where something has changed at the rotated ones."""
+        self._notice_move(now)
+        for tail in list(self.tails):
+            self._look_at(tail, now)
+        found: list[Candidate] = []
+        if self.rotated_due or self._pending or any(tail.file is None for tail in self.tails):
+            self.rotated_due = False
+            found = self._open_rotated()
+        if self.live is None:
+            found += self._open_live()
+        if found:
+            self._assign(found, now)
+        if self._first and not self.unopened_bytes:
+            self._first = False
+            self._give_up_waiting(now)
+        for tail in self.tails:
+            self._declare_lost(tail, now)
+
+    def poll(self, now: float) -> None:
+        """A look that does not rely on having been told of new names in the folder."""
+        changed_ns = self._keeper.listings.changed_ns(self.source.rotated)
+        if changed_ns != self._listed_ns or (changed_ns < 0 and self.source.rotated):
+            self._listed_ns = changed_ns
+            self.rotated_due = True
+        self.look(now)
+
+    # Open files -------------------------------------------------------------------------------------------------
+
+    def _notice_move(self, now: float) -> None:
+        if self.live is None:
+            return
+        try:
+            found = os.stat(self.source.path)
+            if self.live.file_id == FileId(found.st_dev, found.st_ino):
+                return
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._keeper.complain(self.source.path, error)
+            return
+        self.live.place, self.live.changed_at = Place.ROTATED, now
+        self.live, self.rotated_due = None, True
+
+    def _look_at(self, tail: Tail, now: float) -> None:
+        try:
+            step = tail.look(now, self._keeper.settings.late_write_s)
+        except OSError as error:
+            self._keeper.complain(tail.path, error)
+            return
+        if step is Step.CLOSE:
+            self._close(tail)
+        elif step is Step.START_AGAIN:
+            self.start_again(tail, now)
+        elif step is Step.FINISH:
+            tail.seen = tail.read.offset
+
+    def _close(self, tail: Tail) -> None:
+        listed = False
+        if tail.file is not None and tail.file_id is not None:
+            stat = tail.file.stat()
+            listed = stat.links > 0 and bool(self.source.rotated)
+            self._settled[tail.file_id] = _Settled(stat.stored_bytes, stat.mtime_ns, tail.generation)
+        self._drop(tail, listed=listed)
+        self.rotated_due = True
+
+    def _drop(self, tail: Tail, *, listed: bool) -> None:
+        self.tails.remove(tail)
+        self.live = None if self.live is tail else self.live
+        self._keeper.let_go(tail, listed=listed)
+        tail.close()
+
+    def start_again(self, tail: Tail, now: float) -> None:
+        """It was cut and written anew: what is there now is another stream. The old text may stand in a copy."""
+        place, was_live = tail.place, self.live is tail
+        self._settled = {k: v for k, v in self._settled.items() if v.generation != tail.generation}
+        file = tail.lose(GapReason.TRUNCATED, now)
+        if file is None:
+            return
+        fresh = self._new_tail(file, place, now)
+        self.live = fresh if was_live else self.live
+
+    def diverge(self, tail: Tail, now: float) -> None:
+        """The collector has other bytes under this stream's name: the whole file goes as a new stream."""
+        file, place, was_live = tail.file, tail.place, self.live is tail
+        tail.file = None
+        self._drop(tail, listed=False)
+        if file is not None:
+            fresh = self._new_tail(file, place, now)
+            self.live = fresh if was_live else self.live
+
+    def reopen(self, state: StreamState, now: float) -> Tail:
+        """A closed stream is wanted again: in one of the rotated files, or where it was seen last."""
+        self._settled = {k: v for k, v in self._settled.items() if v.generation != state.generation}
+        self._keeper.memory.take(state)
+        tail = self._new_tail(None, Place.GONE, now, msgspec.structs.replace(state, closed_ns=0, listed=True))
+        if found := self._open_rotated():
+            self._assign(found, now)
+        if tail.file is None and (file := self._open(state.path)):
+            one = candidate(file, live=False)
+            if file.id in {t.file_id for t in self.tails if t.file} or fit(one, state) is Fit.NO:
+                file.close()
+            else:
+                tail.attach(file, Place.ROTATED, now)
+                self._keeper.adopted(tail, self)
+        return tail
+
+    # Finding files ----------------------------------------------------------------------------------------------
+
+    def _open_live(self) -> list[Candidate]:
+        path = self.source.path
+        self.unopened_bytes = 0
+        try:
+            file = open_log(path)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self._keeper.complain(path, error)
+            self.unopened_bytes = _size_of(path)
+            return []
+        self._keeper.complain(path, None)
+        if any(tail.file is not None and tail.file_id == file.id for tail in self.tails):
+            file.close()  # renamed back: its tail goes on as the live one
+            self.live = next(tail for tail in self.tails if tail.file_id == file.id)
+            self.live.place = Place.LIVE
+            return []
+        if not self._keeper.may_have(file.id, self):
+            file.close()
+            return []
+        return self._candidates([file], live=True)
+
+    def _open_rotated(self) -> list[Candidate]:
+        """Rotated files that are neither open nor settled, the oldest first."""
+        held = {tail.file_id for tail in self.tails if tail.file is not None}
+        files: list[LogFile] = []
+        present: set[FileId] = set()
+        for one in self._keeper.listings.rotated(self.source.rotated, self.source.path):
+            path, found = one.path, one.stat
+            at = FileId(found.st_dev, found.st_ino)
+            present.add(at)
+            settled = self._settled.get(at)
+            if settled and (settled.stored_bytes, settled.mtime_ns) == (found.st_size, found.st_mtime_ns):
+                continue
+            if at in held or not self._keeper.may_have(at, self):
+                continue
+            if file := self._pending.get(at) or self._open(path):
+                files.append(file)
+        self._forget_absent(present)
+        return self._candidates(files, live=False)
+
+    def _open(self, path: str) -> LogFile | None:
+        try:
+            file = open_log(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._keeper.complain(path, error)
+            self.rotated_due = True
+            return None
+        self._keeper.complain(path, None)
+        return file
+
+    def _candidates(self, files: Iterable[LogFile], *, live: bool) -> list[Candidate]:
+        found = []
+        for file in files:
+            try:
+                found.append(candidate(file, live=live))
+            except OSError as error:
+                self._keeper.complain(file.path, error)
+                self._pending.pop(file.id, None)
+                file.close()
+                self.rotated_due = True
+        return found
+
+    def _forget_absent(self, present: set[FileId]) -> None:
+        self._settled = {at: settled for at, settled in self._settled.items() if at in present}
+        still = {settled.generation for settled in self._settled.values()}
+        for state in self._keeper.memory.closed(self.source.name):
+            if state.listed and state.file not in present and state.generation not in still:
+                self._keeper.unlisted(state)
+
+    # Whose file is it -------------------------------------------------------------------------------------------
+
+    def _assign(self, found: list[Candidate], now: float) -> None:
+        memory, name = self._keeper.memory, self.source.name
+        open_now = {tail.generation: tail for tail in self.tails if tail.generation}
+        states = [state for tail in self.tails if (state := tail.remember())]
+        states += memory.waiting(name) + [state for state in memory.closed(name) if state.listed]
+        match = match_files(found, states)
+        for i, one in enumerate(found):
+            state = match.streams.get(i) or match.copies.get(i)
+            self._pending.pop(one.file.id, None)
+            if state is None:
+                self._take_unknown(one, now)
+            elif tail := open_now.get(state.generation):
+                self._take_copy(one, tail, now)
+            else:
+                self._take_known(one, state, now, copy=i in match.copies)
+
+    def _take_copy(self, one: Candidate, tail: Tail, now: float) -> None:
+        if tail.file is None:
+            tail.attach(one.file, self._place(one), now)
+            self.live = tail if one.live else self.live
+            self._keeper.adopted(tail, self)
+        else:
+            self._settle(one.file, tail.generation)
+
+    def _take_known(self, one: Candidate, state: StreamState, now: float, *, copy: bool) -> None:
+        grown = state.closed_ns and not one.file.path.endswith(".gz") and one.file.pread(1, state.acked.offset)
+        if copy or (state.closed_ns and not one.live and not grown):
+            self._keeper.memory.put(msgspec.structs.replace(state, file=one.file.id, path=one.file.path))
+            self._settle(one.file, state.generation)
+            return
+        self._keeper.memory.take(state)
+        tail = self._new_tail(one.file, self._place(one), now, msgspec.structs.replace(state, closed_ns=0))
+        self.live = tail if one.live else self.live
+        self._keeper.resumed(tail)
+
+    def _take_unknown(self, one: Candidate, now: float) -> None:
+        """A rotated file that nobody saw while it was live. One that still changes may be a copy in the making."""
+        if self._only_known:
+            one.file.close()
+            return
+        stat = one.file.stat()
+        still = self._keeper.now_ns() - stat.mtime_ns >= self._keeper.settings.settle_s * 1e9
+        if not one.live and not self._first and not still:
+            self._pending[one.file.id] = one.file
+            return
+        for tail in self.tails if not one.live else ():
+            if tail.file and tail.generation and tail.read.offset and stat.size and is_prefix_of(one.file, tail.file):
+                self._settle(one.file, tail.generation)
+                return
+        tail = self._new_tail(one.file, self._place(one), now)
+        self.live = tail if one.live else self.live
+        if self._keeper.begin_at_end and stat.mtime_ns < self._keeper.started_ns:
+            tail.begin_at_end(self._keeper.now_ns())
+
+    def _settle(self, file: LogFile, generation: str) -> None:
+        stat = file.stat()
+        self._settled[file.id] = _Settled(stat.stored_bytes, stat.mtime_ns, generation)
+        file.close()
+
+    def _place(self, one: Candidate) -> Place:
+        return Place.LIVE if one.live else Place.ROTATED
+
+    def _new_tail(self, file: LogFile | None, place: Place, now: float, state: StreamState | None = None) -> Tail:
+        tail = Tail(self._keeper.agent, self.source, file, place, now, self._name_generation, state)
+        self.tails.append(tail)
+        self._keeper.adopted(tail, self)
+        return tail
+
+    def _name_generation(self, first_bytes: bytes) -> str:
+        """The fingerprint, with `.n` where this source had another file that began like this."""
+        base = fingerprint(first_bytes)
+        taken = {tail.generation for tail in self.tails}
+        name, count = base, 0
+        while name in taken or self._keeper.memory.knows(self.source.name, name):
+            count += 1
+            name = f"{base}.{count}"
+        self._keeper.named()
+        return name
+
+    # What is lost -----------------------------------------------------------------------------------------------
+
+    def _give_up_waiting(self, now: float) -> None:
+        """Known streams for which no file was found. One that had been read to its end lost nothing."""
+        for state in self._keeper.memory.waiting(self.source.name):
+            self._keeper.memory.take(state)
+            tail = self._new_tail(None, Place.GONE, now, state)
+            tail.lost = GapReason.ROTATED_AWAY if self.source.rotated else GapReason.DELETED
+            tail.over = state.complete and not tail.gaps
+            self._keeper.resumed(tail)
+
+    def _declare_lost(self, tail: Tail, now: float) -> None:
+        """Not at once: a copy with its text may be in the making."""
+        if tail.lost is None or tail.over or any(gap.last for gap in tail.gaps):
+            return
+        if now - tail.lost_at < self._keeper.settings.settle_s:
+            return
+        if not tail.generation:
+            tail.over = True  # nothing of it was ever read: there is no name to declare it under
+            return
+        whole = tail.lost in (GapReason.HELD_TOO_MUCH, GapReason.SPOOL_FULL) and tail.size is not None
+        end = tail.size if whole and tail.size is not None else -1
+        detail = f"{tail.path}: read to {tail.read.offset}" + ("" if tail.size is None else f", seen to {tail.size}")
+        behind = Mark(end, 0) if end >= 0 else START
+        start = tail.read.offset
+        tail.plan(PlannedGap(start, end, behind, tail.lost, self._keeper.now_ns(), detail, last=True))
+
+
+def _size_of(path: str) -> int:
+    try:
+        return max(1, os.stat(path).st_size)
+    except OSError:
+        return 0

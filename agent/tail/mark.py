@@ -1,0 +1,80 @@
+"""A position that can be checked again: offset, running CRC, and a CRC of the bytes just before it.
+
+The running CRC proves everything up to the offset but needs a read from the start; the probe of one KiB is cheap
+enough to be checked at every look, and betrays a file that was truncated and has grown past the position again.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from deckwatch.wire.identity import crc32c
+from deckwatch.wire.model import Position
+
+PROBE_BYTES = 1024
+_STEP_BYTES = 1 << 20
+
+
+class Readable(Protocol):
+    def pread(self, length: int, offset: int) -> bytes:
+        """Up to `length` bytes from `offset`; fewer only at the end of what is there. Raises OSError."""
+        ...
+
+
+class Mark(msgspec.Struct, frozen=True):
+    offset: int = 0
+    crc: int = 0  # CRC-32C of [0, offset)
+    probe_bytes: int = 0
+    probe_crc: int = 0  # CRC-32C of [offset - probe_bytes, offset)
+
+    @property
+    def position(self) -> Position:
+        return Position(self.offset, self.crc)
+
+
+START = Mark()
+
+
+def mark_behind(start: Mark, piece: bytes, file: Readable) -> Mark:
+    """The mark after `piece`, which follows `start`. Only a short piece needs a look back into the file."""
+    end = start.offset + len(piece)
+    probe = piece[-PROBE_BYTES:]
+    if len(probe) < PROBE_BYTES and start.offset:
+        before = min(PROBE_BYTES - len(probe), start.offset)
+        probe = file.pread(before, start.offset - before) + probe
+    return Mark(end, crc32c(piece, start.crc), len(probe), crc32c(probe))
+
+
+def mark_at(file: Readable, position: Position) -> Mark:
+    """A position that is known to be right, with its probe taken from the file."""
+    length = min(PROBE_BYTES, position.offset)
+    probe = file.pread(length, position.offset - length) if length else b""
+    return Mark(position.offset, position.crc, len(probe), crc32c(probe))
+
+
+def probe_holds(file: Readable, mark: Mark) -> bool:
+    """Are the bytes before the mark still those that were read? False too where the file has become shorter."""
+    if not mark.probe_bytes:
+        return True
+    data = file.pread(mark.probe_bytes, mark.offset - mark.probe_bytes)
+    return len(data) == mark.probe_bytes and crc32c(data) == mark.probe_crc
+
+
+def crc_up_to(file: Readable, start: Position, end: int) -> int | None:
+    """Running CRC at `end`, read on from `start`. None: the file does not reach that far."""
+    at, crc = start.offset, start.crc
+    while at < end:
+        data = file.pread(min(_STEP_BYTES, end - at), at)
+        if not data:
+            return None
+        crc = crc32c(data, crc)
+        at += len(data)
+    return crc
+
+
+def holds(file: Readable, known: Mark, position: Position) -> bool:
+    """Does the file have this position's bytes? Read on from `known` where that lies before it, else from 0."""
+    start = known.position if known.offset <= position.offset and probe_holds(file, known) else Position(0, 0)
+    return crc_up_to(file, start, position.offset) == position.crc

@@ -1,0 +1,277 @@
+"""One stream being read: an open file, how far it was read, how far it is acked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from agent.model import LogSource
+from agent.tail.framing import Cut, cut_frames, cut_lines, sniff
+from agent.tail.logfile import LogFile
+from agent.tail.mark import PROBE_BYTES, START, Mark, crc_up_to, mark_at, mark_behind, probe_holds
+from agent.tail.rotation import Look, Place, Step, is_final, next_step
+from agent.tail.state import PlannedGap, StreamState
+from deckwatch.wire.identity import FINGERPRINT_BYTES, stream_key
+from deckwatch.wire.model import Format, GapReason, Position, StreamId
+
+MOST_FRAME_BYTES = 16 << 20
+"""A frame of the spool is never cut; a larger one than this means that the spool file is damaged."""
+
+
+class Truncated(Exception):
+    """The file was cut and written anew since it was read."""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Bytes of a stream, or a gap in it, with the mark behind."""
+
+    tail: Tail
+    start: Mark
+    end: Mark
+    data: bytes = b""
+    eof: bool = False
+    gap: PlannedGap | None = None
+
+
+class Tail:
+    """Not shared between threads. `read` runs ahead of `acked` by what is in flight; `rewind` takes it back."""
+
+    def __init__(
+        self,
+        agent: str,
+        source: LogSource,
+        file: LogFile | None,
+        place: Place,
+        now: float,
+        name: Callable[[bytes], str],
+        state: StreamState | None = None,
+    ) -> None:
+        self._agent = agent
+        self._name = name
+        self.source = source
+        self.file = file
+        self.place = place
+        self.path = file.path if file else (state.path if state else source.path)
+        self.file_id = file.id if file else (state.file if state else None)
+        self.generation = state.generation if state else ""
+        self.format: Format | None = state.format if state else source.format
+        self.key = self._make_key()
+        self.acked: Mark = state.acked if state else START
+        self.read: Mark = self.acked
+        self.gaps: list[PlannedGap] = list(state.gaps) if state else []
+        self.lost: GapReason | None = None  # why there is no file
+        self.lost_at = now
+        self.size: int | None = None
+        self.stored_bytes = 0
+        self.seen = self.read.offset  # bytes up to here were looked at for a newline
+        self.changed_at = now
+        self.declared_last = False  # the last gap is on its way
+        self.over = False  # the last gap is acked: let it go
+        self._mtime_ns = -1
+        self._need_bytes = 0
+
+    def _make_key(self) -> str:
+        if not self.generation:
+            return ""
+        return stream_key(StreamId(self._agent, self.source.name, self.generation))
+
+    @property
+    def id(self) -> StreamId:
+        return StreamId(self._agent, self.source.name, self.generation)
+
+    def attach(self, file: LogFile, place: Place, now: float) -> None:
+        """Go on in another file that has the same text."""
+        if self.file:
+            self.file.close()
+        self.file, self.file_id, self.path, self.place = file, file.id, file.path, place
+        self.lost = self.size = None
+        self.gaps = [gap for gap in self.gaps if not gap.last]
+        self.changed_at, self.declared_last, self._mtime_ns = now, False, -1
+
+    def look(self, now: float, late_write_s: float) -> Step:
+        """Raises OSError."""
+        if self.file is None:
+            return Step.CLOSE if self.over or (self.lost is None and not self.gaps) else Step.WAIT
+        stat = self.file.stat()
+        if stat.size != self.size or (stat.size is None and stat.mtime_ns != self._mtime_ns):
+            self.size, self.changed_at = stat.size, now
+        self.stored_bytes = stat.stored_bytes
+        if self.place is Place.ROTATED and stat.links == 0:
+            self.place = Place.DELETED
+        holds = True
+        if stat.mtime_ns != self._mtime_ns and stat.size is not None and stat.size >= self.read.offset:
+            holds = probe_holds(self.file, self.read)
+        self._mtime_ns = stat.mtime_ns
+        if self.format is Format.FRAMES and self.place is not Place.LIVE and self.seen == self.size:
+            self.size = self.read.offset  # a frame torn by a crash: it was never whole
+        return next_step(self._seen_as(now, holds), late_write_s)
+
+    def _seen_as(self, now: float, holds: bool) -> Look:
+        return Look(
+            place=self.place,
+            read_to=self.read.offset,
+            acked=self.acked.offset,
+            size=self.size,
+            probe_holds=holds,
+            still_s=now - self.changed_at,
+            ended=self.source.ended,
+        )
+
+    def next_piece(self, chunk_bytes: int, now: float, late_write_s: float) -> Piece | None:
+        """What comes next, at most `chunk_bytes`. Raises Truncated, OSError."""
+        gap = self._gap_here()
+        if gap is not None:
+            return self._pass_gap(gap)
+        if self.file is None or self.declared_last:
+            return None
+        limit = max(chunk_bytes, self._need_bytes)
+        room = min((gap.start for gap in self.gaps if gap.start > self.read.offset), default=1 << 62)
+        limit = min(limit, room - self.read.offset)
+        block = self.file.pread(limit, self.read.offset)
+        self.seen = self.read.offset + len(block)
+        if not block:
+            self.size = self.read.offset if self.size is None else self.size
+            return None
+        if not probe_holds(self.file, self.read):
+            raise Truncated
+        cut = self._cut(block, limit, now, late_write_s, ends_at_gap=self.seen == room)
+        if not cut.length:
+            return None
+        return self._pass(block if cut.length == len(block) else block[: cut.length], cut.eof)
+
+    def _cut(self, block: bytes, limit: int, now: float, late_write_s: float, *, ends_at_gap: bool) -> Cut:
+        if ends_at_gap:
+            return Cut(len(block))
+        if self.format is Format.FRAMES:
+            cut = cut_frames(block)
+            self._need_bytes = cut.need_bytes if len(block) == limit and cut.need_bytes <= MOST_FRAME_BYTES else 0
+            return cut
+        final = len(block) < limit and is_final(self._seen_as(now, True), late_write_s)
+        return cut_lines(block, full=len(block) == limit, final=final)
+
+    def _pass(self, data: bytes, eof: bool) -> Piece:
+        assert self.file is not None  # noqa: S101 - next_piece has read from it
+        if not self.generation:
+            self._take_name(data)
+        start, self.read = self.read, mark_behind(self.read, data, self.file)
+        return Piece(self, start, self.read, data, eof)
+
+    def _gap_here(self) -> PlannedGap | None:
+        if self.declared_last or not self.generation:
+            return None
+        return next((gap for gap in self.gaps if gap.start == self.read.offset), None)
+
+    def _pass_gap(self, gap: PlannedGap) -> Piece:
+        start = self.read
+        self.declared_last = gap.last
+        if not gap.last or gap.end >= 0:
+            self.read = gap.behind
+        self.seen = max(self.seen, self.read.offset)
+        return Piece(self, start, self.read, gap=gap)
+
+    def rewind(self) -> None:
+        """Read again from what is acked. A file that is gone can't be: its gap grows down to there."""
+        self.read = self.acked
+        self.seen = self.acked.offset
+        self.declared_last = False
+        if self.file is None and self.gaps and self.gaps[0].start > self.acked.offset:
+            self.gaps[0] = msgspec.structs.replace(self.gaps[0], start=self.acked.offset)
+
+    def ack(self, mark: Mark, *, last_gap: bool = False) -> None:
+        self.acked = mark
+        self.over = self.over or last_gap
+        left = (gap for gap in self.gaps if gap.last or gap.end > mark.offset)
+        self.gaps = [msgspec.structs.replace(gap, start=max(gap.start, mark.offset)) for gap in left]
+        if mark.offset > self.read.offset:
+            self.read, self.seen = mark, mark.offset
+
+    def plan(self, gap: PlannedGap) -> None:
+        """Gaps that lie within it fall away: it says the same of more bytes."""
+        before = [g for g in self.gaps if g.start < gap.start]
+        after = [g for g in self.gaps if g.start >= gap.end >= 0]
+        self.gaps = [*before, gap, *after]
+
+    def begin_at_end(self, ts_ns: int) -> None:
+        """Start behind the last whole line that is there now; what is before is declared, not read. Raises OSError."""
+        assert self.file is not None  # noqa: S101 - only called for a file just opened
+        size = self.file.stat().size or 0
+        block_at = max(0, size - PROBE_BYTES * PROBE_BYTES)
+        end = block_at + self.file.pread(size - block_at, block_at).rfind(b"\n") + 1
+        crc = crc_up_to(self.file, START.position, end)
+        if end <= block_at or crc is None:
+            return
+        self.name_now()
+        behind = mark_at(self.file, Position(end, crc))
+        self.plan(PlannedGap(0, end, behind, GapReason.BEFORE_START, ts_ns, self.path))
+
+    def name_now(self) -> None:
+        """Give it its name before anything of it is sent. Raises OSError."""
+        head = self.file.pread(FINGERPRINT_BYTES, 0) if self.file and not self.generation else b""
+        if head:
+            self._take_name(head)
+
+    def _take_name(self, first_bytes: bytes) -> None:
+        self.generation = self._name(first_bytes)
+        self.key = self._make_key()
+        self.format = self.format or sniff(first_bytes)
+
+    def resume_as(self, generation: str) -> None:
+        """The collector knows it under this name."""
+        self.generation = generation
+        self.key = self._make_key()
+        self.format = self.format or sniff(self.file.pread(FINGERPRINT_BYTES, 0) if self.file else b"")
+
+    def lose(self, reason: GapReason, now: float) -> LogFile | None:
+        """Its bytes can't be read any more, unless another file with them turns up. Returns the file it had."""
+        file, self.file = self.file, None
+        self.place, self.lost, self.lost_at = Place.GONE, reason, now
+        return file
+
+    @property
+    def unread(self) -> bool:
+        """Might reading give something? An unterminated line that was seen does not count."""
+        if self.declared_last:
+            return False
+        if self._gap_here() is not None:
+            return True
+        return self.file is not None and (self.size is None or self.size > self.seen)
+
+    @property
+    def may_close(self) -> bool:
+        """Worth a look after an ack."""
+        return self.place is not Place.LIVE or self.over
+
+    @property
+    def lag_bytes(self) -> int:
+        """Complete lines that are not acked: all of the file behind `acked`, without the unterminated end."""
+        if self.file is None:
+            return sum(gap.end - gap.start for gap in self.gaps if gap.end >= 0)
+        if self.size is None:
+            return max(1, self.stored_bytes)
+        held = 0
+        if self.place is Place.LIVE and not self.source.ended:
+            held = max(0, min(self.seen, self.size) - self.read.offset)
+        return max(0, self.size - self.acked.offset - held)
+
+    def remember(self) -> StreamState | None:
+        """None: nothing of it was sent, so it has no name yet."""
+        if not self.generation or self.format is None or self.file_id is None:
+            return None
+        return StreamState(
+            source=self.source.name,
+            generation=self.generation,
+            format=self.format,
+            path=self.path,
+            file=self.file_id,
+            acked=self.acked,
+            tenant=self.source.tenant,
+            container=self.source.container,
+            gaps=tuple(self.gaps),
+            complete=self.source.ended and self.size == self.acked.offset,
+        )
+
+    def close(self) -> None:
+        if self.file:
+            self.file.close()
+            self.file = None
