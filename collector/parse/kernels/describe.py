@@ -1,0 +1,110 @@
+"""Joined records to finished rows: body kind, level, valid text, and the columns of the frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from collector.parse.kernels import utf8
+from collector.parse.kernels.bodies import JSON, LOGFMT, is_json_object, json_level, logfmt_level
+from collector.parse.kernels.docker import skip_blank
+from collector.parse.kernels.levels import text_level
+from collector.parse.kernels.simd import load64
+from collector.parse.layout import GATHERED, REPAIRED, Bytes, Table
+from collector.records import FLAG_INVALID_UTF8
+
+_LOW_HALF = np.uint64(0xFFFFFFFF)
+
+
+@njit(cache=True, nogil=True)
+def describe(text: Bytes, gathered: Bytes, records: Table, rows: int) -> tuple[int, int]:
+    """Level, body and validity of each record that is done; (how many are done, bytes of those that are no UTF-8)."""
+    done, invalid = 0, 0
+    for r in range(rows):
+        record = records[r]
+        if not record.done:
+            continue
+        done += 1
+        data = gathered if record.buffer == GATHERED else text
+        begin, end = record.begin, record.begin + record.length
+        record.level, record.body = level_and_body(data, begin, end)
+        if not utf8.is_utf8(data, begin, end):
+            record.invalid = 1
+            record.flags |= FLAG_INVALID_UTF8
+            invalid += record.length
+    return done, invalid
+
+
+@njit(cache=True, nogil=True)
+def level_and_body(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """(level code, body code) of a message."""
+    first = skip_blank(data, at, end)
+    if first < end and data[first] == 123 and is_json_object(data, first, end):
+        return json_level(data, first, end), JSON
+    level = logfmt_level(data, at, end)
+    if level >= 0:
+        return level, LOGFMT
+    return text_level(data, at, end), 0
+
+
+@njit(cache=True, nogil=True)
+def repair(text: Bytes, gathered: Bytes, records: Table, rows: int, repaired: Bytes) -> None:
+    """Write the text of invalid records anew; `repaired` has three times their bytes and padding."""
+    o = 0
+    for r in range(rows):
+        record = records[r]
+        if record.done and record.invalid:
+            data = gathered if record.buffer == GATHERED else text
+            behind = utf8.repair(data, record.begin, record.begin + record.length, repaired, o)
+            record.buffer = REPAIRED
+            record.begin = o
+            record.length = behind - o
+            o = behind
+
+
+@njit(cache=True, nogil=True)
+def fill(
+    text: Bytes,
+    gathered: Bytes,
+    repaired: Bytes,
+    records: Table,
+    rows: int,
+    origins: Table,
+    origin: Table,
+    wide: Table,
+    codes: Table,
+    views: Table,
+) -> None:
+    """The n records that are done as columns; `origins` gives the place of each segment's origin.
+
+    origin: uint32 (n,). wide: int64 (3, n): ts, start, end. codes: uint8 (4, n): level, iostream, body, flags.
+    views: uint64 (n, 2) in Arrow's BinaryView layout: length and first four bytes, then buffer and offset; a text of up
+    to twelve bytes stands there itself.
+    """
+    k = 0
+    for r in range(rows):
+        record = records[r]
+        if not record.done:
+            continue
+        origin[k] = origins[record.segment]
+        wide[0, k], wide[1, k], wide[2, k] = record.ts, record.start, record.end
+        codes[0, k], codes[1, k], codes[2, k], codes[3, k] = record.level, record.iostream, record.body, record.flags
+        data = text if record.buffer == 0 else gathered if record.buffer == GATHERED else repaired
+        length = np.uint64(record.length)
+        begin = record.begin
+        if record.length > 12:
+            views[k, 0] = length | (load64(data, begin) & _LOW_HALF) << np.uint64(32)
+            views[k, 1] = np.uint64(record.buffer) | np.uint64(begin) << np.uint64(32)
+        else:
+            views[k, 0] = length | (_some(data, begin, min(record.length, 4)) << np.uint64(32))
+            views[k, 1] = _some(data, begin + 4, record.length - 4)
+        k += 1
+
+
+@njit(cache=True, nogil=True)
+def _some(data: Bytes, at: int, count: int) -> np.uint64:
+    """At most eight bytes as a little endian number; 0 for none."""
+    value = np.uint64(0)
+    for k in range(count):
+        value |= np.uint64(data[at + k]) << np.uint64(8 * k)
+    return value

@@ -1,0 +1,285 @@
+"""The level that a line of text carries at its beginning.
+
+A level is a word of the line's *head*: time stamps, numbers, names in brackets, a host, a logger. The head ends where
+prose begins, two plain words in a row of tokens, or a quote; and 120 bytes are the most that is looked at. What counts:
+
+- a capital word in the head: `2026-01-01 00:00:00,000 INFO [main]`, `1234 WARN x`, `- acme - ERROR -`, `ERROR:root:`
+- any spelling before a colon, in brackets or right behind a time stamp: `error: x`, `[notice]`, `[core:warn]`,
+  `2016-09-28 04:30:30, Info  CBS`
+- klog and glog (`E0102 15:04:05`), Android (`03-17 16:13:38.811  1702  2395 D Tag`, `D/Tag`), syslog (`<3>`)
+- an exception's own line (`ValueError: x`, `Traceback (most recent call last):`), a Go panic
+
+`no error found` has none, and neither has an access log.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from collector.parse.kernels.bodies import is_level_key, logfmt_pair
+from collector.parse.kernels.words import (
+    AMBIGUOUS,
+    ERROR,
+    FATAL,
+    letter_level,
+    pack,
+    pack_lower,
+    syslog_level,
+    value_level,
+    word_level,
+)
+from collector.parse.layout import Bytes
+
+HEAD_BYTES = 120
+_ESC = 27
+_MONTHS_DAYS_ZONES = np.array(
+    [pack(word) for word in "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun utc gmt am pm".split()],
+    np.uint64,
+)
+_TRACEBACK = np.uint64(pack("traceback"))
+_EXCEPTION = np.uint64(pack("exception"))
+_FATAL = np.uint64(pack("fatal"))
+_ERROR = np.uint64(pack("error"))
+
+
+@njit(cache=True, nogil=True)
+def text_level(data: Bytes, at: int, end: int) -> int:
+    """Level code of the line at `at`, 0 for none. At most HEAD_BYTES are read, and not beyond the first newline."""
+    end = min(end, at + HEAD_BYTES)
+    level, i = _prefix_level(data, at, end)
+    if level or i >= end:
+        return level
+    plain, numbers, header = 0, 0, False
+    after_stamp = False
+    while i < end:
+        c = data[i]
+        if c == _ESC:
+            i = _skip_colour(data, i, end)
+            continue
+        if c == 32 or c == 9 or c == 44 or c == 124 or (c == 45 and _is_gap(data, i + 1, end)):
+            i += 1
+            continue
+        if c == 10 or c == 34 or c == 39:
+            return 0
+        if c == 91 or c == 40 or c == 60 or c == 123:
+            level, i = _bracket_level(data, i, end)
+            if level:
+                return level
+            header, after_stamp = True, True
+            continue
+        if not _is_letter(c):
+            i = _token_end(data, i, end)
+            header, after_stamp = True, True
+            numbers += 1
+            continue
+        stop, capital = _letters(data, i, end)
+        length = stop - i
+        if length == 1 and numbers >= 3 and capital and stop < end and data[stop] == 32:
+            return letter_level(c)
+        code = word_level(data, i, length)
+        if code and _is_told(data, stop, end, code, capital, plain, header, after_stamp):
+            return code & (AMBIGUOUS - 1)
+        if stop < end and data[stop] == 61:
+            level = _pair_level(data, i, end)
+            if level:
+                return level
+        if _is_gap(data, stop, end):
+            if length > 1 and not _is_calendar(data, i, length):
+                plain += 1
+                if plain == 2:
+                    return 0
+            after_stamp = after_stamp and length <= 3 and plain == 0
+        else:
+            header, after_stamp = True, False
+            if _is_exception(data, i, end) and plain == 0:
+                return ERROR
+        i = _token_end(data, stop, end)
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _is_told(
+    data: Bytes, stop: int, end: int, code: int, capital: bool, plain: int, header: bool, after_stamp: bool
+) -> bool:
+    """Does the level word that ends at `stop` name the line's level, by what stands around it?"""
+    colon = stop < end and data[stop] == 58
+    told = colon and _is_gap(data, stop + 1, end)
+    if stop < end and data[stop] == _ESC:
+        return plain == 0
+    if code & AMBIGUOUS:
+        return told and plain == 0
+    if capital:
+        ends = _is_gap(data, stop, end) or colon or data[stop] == 91 or data[stop] == 124 or data[stop] == 93
+        return (ends and (plain == 0 or header)) or (stop < end and data[stop] == 33)  # `npm ERR! code`
+    return plain == 0 and (told or (after_stamp and (_is_gap(data, stop, end) or data[stop] == 124)))
+
+
+@njit(cache=True, nogil=True)
+def _prefix_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """(level, place to go on) of what stands only at the very beginning."""
+    if end - at < 2:
+        return 0, at
+    c, d = data[at], data[at + 1]
+    if c == 60 and 48 <= d <= 57:  # <PRI> of syslog: facility * 8 + severity
+        i, number = at + 1, 0
+        while i < min(end, at + 4) and 48 <= data[i] <= 57:
+            number = number * 10 + np.int64(data[i]) - 48
+            i += 1
+        if i < end and data[i] == 62 and number < 192:
+            return syslog_level(number & 7), i + 1
+        return 0, at
+    if d == 47 and letter_level(c) and end - at > 2 and _is_letter(data[at + 2]):  # D/Tag
+        return letter_level(c), at
+    if 48 <= d <= 57:
+        return _klog_level(data, at, end), at
+    if _is_letter(c) and end - at >= 9:
+        packed = pack_lower(data, at, 8)
+        if packed == _TRACEBACK and c == 84 and end - at >= 34:
+            return ERROR, at
+        if packed == _EXCEPTION and c == 69 and data[at + 9] == 32 and data[at + 10] == 105:  # Exception in thread
+            return ERROR, at
+        if pack_lower(data, at, 5) == _FATAL and data[at + 5] == 32 and pack_lower(data, at + 6, 5) == _ERROR:
+            return FATAL, at
+    return 0, at
+
+
+@njit(cache=True, nogil=True)
+def _klog_level(data: Bytes, at: int, end: int) -> int:
+    """`E0102 15:04:05.123456`: a letter, month and day."""
+    c = data[at]
+    if end - at < 9 or not (c == 73 or c == 87 or c == 69 or c == 70) or data[at + 5] != 32 or data[at + 8] != 58:
+        return 0
+    for k in range(1, 5):
+        if data[at + k] < 48 or data[at + k] > 57:
+            return 0
+    return letter_level(c)
+
+
+@njit(cache=True, nogil=True)
+def _bracket_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """(level, place behind) of `[error]`, `[ INFO ]`, `(warn)`, `[core:error]`, `[2026-01-01T00:00:00Z WARN x]`."""
+    opening = data[at]
+    closing = 41 if opening == 40 else opening + 2
+    i = at + 1
+    while i < end and data[i] != 10:
+        c = data[i]
+        if c == closing:
+            return 0, i + 1
+        if c == 34:
+            break
+        if c == _ESC:
+            i = _skip_colour(data, i, end)
+            continue
+        if not _is_letter(c):
+            i += 1
+            continue
+        stop, capital = _letters(data, i, end)
+        code = word_level(data, i, stop - i)
+        if code:
+            before = data[i - 1]
+            alone = before == opening or before == 58 or before == 32 or before == 109
+            last = stop < end and (data[stop] == closing or data[stop] == _ESC or data[stop] == 32)
+            whole = alone and last and (before != 32 or _is_padding(data, at + 1, i)) and _ends(data, stop, end, closing)
+            if whole or (capital and code < AMBIGUOUS and alone and last):
+                return code & (AMBIGUOUS - 1), i
+        i = stop
+    return 0, _token_end(data, at, end)
+
+
+@njit(cache=True, nogil=True)
+def _is_padding(data: Bytes, i: int, stop: int) -> bool:
+    while i < stop:
+        if data[i] != 32:
+            return False
+        i += 1
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _ends(data: Bytes, i: int, end: int, closing: int) -> bool:
+    """Only blanks and colours before the closing bracket."""
+    while i < end and (data[i] == 32 or data[i] == _ESC):
+        i = _skip_colour(data, i, end) if data[i] == _ESC else i + 1
+    return i < end and data[i] == closing
+
+
+@njit(cache=True, nogil=True)
+def _pair_level(data: Bytes, i: int, end: int) -> int:
+    """Of `level=error` anywhere in the head."""
+    equals, stop, value = logfmt_pair(data, i, end)
+    if equals < 0 or not is_level_key(data, i, equals - i):
+        return 0
+    return value_level(data, value, (stop - 1 if value > equals + 1 else stop) - value)
+
+
+@njit(cache=True, nogil=True)
+def _is_exception(data: Bytes, i: int, end: int) -> bool:
+    """A qualified name that ends in Error or Exception and then the line or a colon: `a.b.FooException: text`."""
+    stop = i
+    while stop < end and (_is_letter(data[stop]) or 48 <= data[stop] <= 57 or data[stop] == 46 or data[stop] == 95 or data[stop] == 36):
+        stop += 1
+    if stop < end and data[stop] != 58 and data[stop] != 10:
+        return False
+    return is_exception_name(data, i, stop)
+
+
+@njit(cache=True, nogil=True)
+def is_exception_name(data: Bytes, at: int, end: int) -> bool:
+    """...Error or ...Exception with something before it."""
+    if end - at > 5 and data[end - 5] == 69 and pack_lower(data, end - 5, 5) == _ERROR:
+        return True
+    return end - at > 9 and data[end - 9] == 69 and pack_lower(data, end - 9, 8) == _EXCEPTION
+
+
+@njit(cache=True, nogil=True)
+def _is_calendar(data: Bytes, at: int, length: int) -> bool:
+    """A month, a day of the week, a time zone: part of a time stamp."""
+    if length > 3:
+        return False
+    packed = pack_lower(data, at, length)
+    for word in _MONTHS_DAYS_ZONES:
+        if word == packed:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _is_letter(c: int) -> bool:
+    return 97 <= c <= 122 or 65 <= c <= 90
+
+
+@njit(cache=True, nogil=True)
+def _is_gap(data: Bytes, i: int, end: int) -> bool:
+    return i >= end or data[i] == 32 or data[i] == 9 or data[i] == 10 or data[i] == 44
+
+
+@njit(cache=True, nogil=True)
+def _letters(data: Bytes, i: int, end: int) -> tuple[int, bool]:
+    """(place behind the letters at i, are all of them capitals)."""
+    capital = True
+    while i < end and _is_letter(data[i]):
+        capital = capital and data[i] <= 90
+        i += 1
+    return i, capital
+
+
+@njit(cache=True, nogil=True)
+def _token_end(data: Bytes, i: int, end: int) -> int:
+    """To the blank or bar that ends a token; a token of one bracket or colon at least moves on."""
+    i += 1
+    while i < end and data[i] != 32 and data[i] != 9 and data[i] != 124 and data[i] != 10:
+        i += 1
+    return i
+
+
+@njit(cache=True, nogil=True)
+def _skip_colour(data: Bytes, i: int, end: int) -> int:
+    """Behind an ANSI escape sequence ESC [ ... letter."""
+    i += 1
+    if i < end and data[i] == 91:
+        i += 1
+        while i < end and not _is_letter(data[i]):
+            i += 1
+        i += 1
+    return min(i, end)

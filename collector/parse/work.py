@@ -1,0 +1,206 @@
+"""One pass of segments through the kernels: bytes, lines, records, described records."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from collector.parse.kernels.describe import describe, repair
+from collector.parse.kernels.join import gather, join_lines
+from collector.parse.kernels.lines import MAX_PIECE_BYTES, read_lines
+from collector.parse.kernels.simd import PAD
+from collector.parse.layout import GATHERED, GROUP, LINE, OPEN, RECORD, SEGMENT, Bytes, Table
+from collector.parse.segments import Segment
+from collector.parse.state import MidLine, OpenGroup, OpenStream
+from deckwatch.runtime.faults import Reject
+
+_PADDING = bytes(PAD)
+_NO_BYTES = np.zeros(PAD, np.uint8)
+_MAX_TEXT_BYTES = (1 << 31) - 1
+"""Offsets in Arrow's string views have 32 bits."""
+
+
+class Work:
+    """Call read, join, describe in this order. Tables are those of layout.py."""
+
+    def __init__(self, segments: list[Segment]) -> None:
+        """Raises Reject where there is more text than one frame can hold."""
+        self.segments = segments
+        carried_text = b"\n".join(group.text for segment in segments for group in segment.carried)
+        self.carried = _carried_table(segments)
+        data = b"".join([part for segment in segments for part in segment.parts] + [_PADDING])
+        self._line_bound = data.count(b"\n") + len(data) // (MAX_PIECE_BYTES - 4) + 2 * len(segments)
+        text_size = len(carried_text) + 1 + len(data) + self._line_bound + PAD
+        if text_size > _MAX_TEXT_BYTES:
+            raise Reject(f"a batch of {text_size} bytes of text: at most {_MAX_TEXT_BYTES} are parsed at once")
+        self.data = np.frombuffer(data, np.uint8)
+        self.table = _segment_table(segments)
+        self.text: Bytes = np.empty(text_size, np.uint8)
+        self.text[: len(carried_text)] = np.frombuffer(carried_text, np.uint8)
+        self._text_from = len(carried_text) + 1 if len(self.carried) else 0
+        if self._text_from:
+            self.text[self._text_from - 1] = 10
+        self.gathered: Bytes = _NO_BYTES
+        self.repaired: Bytes = _NO_BYTES
+        self.lines: Table = np.empty(self._line_bound + len(self.carried), LINE)
+        self.groups: Table = np.empty(3 * len(segments), GROUP)
+        self.records: Table = np.empty(len(self.lines), RECORD)
+        self.line_count = self.rows = self.done = 0
+
+    def read(self, received_ns: int, zone_offset_s: int) -> None:
+        _, self.line_count = read_lines(
+            self.data, self.table, received_ns, zone_offset_s, self.text, self._text_from, self.lines
+        )
+
+    def join(self, rules: Bytes, max_lines: int, max_bytes: int) -> None:
+        self.rows, scattered = join_lines(
+            self.text,
+            self.table,
+            self.carried,
+            self.lines,
+            self.line_count,
+            rules,
+            max_lines,
+            max_bytes,
+            self.groups,
+            self.records,
+        )
+        if scattered:
+            self.gathered = np.empty(scattered + PAD, np.uint8)
+            gather(self.text, self.lines, self.records, self.rows, self.gathered)
+
+    def describe(self) -> None:
+        self.done, invalid = describe(self.text, self.gathered, self.records, self.rows)
+        if invalid:
+            self.repaired = np.empty(3 * invalid + PAD, np.uint8)
+            repair(self.text, self.gathered, self.records, self.rows, self.repaired)
+
+    def kept(self, received_ns: int) -> list[OpenStream | None]:
+        """What is to be kept of the stream of each segment; None for nothing."""
+        groups = self._open_groups(received_ns)
+        starts, rests, mids = (self.table[name].tolist() for name in ("rest", "to", "mid"))
+        kept: list[OpenStream | None] = []
+        for place, segment in enumerate(self.segments):
+            open_groups = tuple(groups.get(place, ()))
+            has_rest = rests[place] > starts[place]
+            if segment.follow != OPEN or not (open_groups or has_rest or mids[place]):
+                kept.append(None)
+                continue
+            rest = self.data[starts[place] : rests[place]].tobytes() if has_rest else b""
+            mid = self._mid(place) if mids[place] else None
+            kept.append(
+                OpenStream(
+                    segment.key, segment.tenant, segment.context, segment.format, segment.end, rest, mid, open_groups
+                )
+            )
+        return kept
+
+    def _mid(self, place: int) -> MidLine:
+        row = self.table[place]
+        return MidLine(int(row["mid_iostream"]), int(row["mid_ts"]), int(row["mid_flags"]))
+
+    def _open_groups(self, received_ns: int) -> dict[int, list[OpenGroup]]:
+        """By the place of their segment, by start in each."""
+        rows = self.groups[self.groups["open"] == 1]
+        if len(rows) == 0:
+            return {}
+        places = self.records[rows["record"]]
+        found: dict[int, list[OpenGroup]] = {}
+        for group, begin, buffer in zip(
+            rows[_GROUP_FIELDS].tolist(), places["begin"].tolist(), places["buffer"].tolist(), strict=True
+        ):
+            segment, start, end, length, iostream, ts, lines, first_length, flags, more, state = group
+            text = (self.gathered if buffer == GATHERED else self.text)[begin : begin + length].tobytes()
+            arrived_ns = _arrival_ns(self.segments[segment], iostream, end, received_ns)
+            found.setdefault(segment, []).append(
+                OpenGroup(
+                    iostream, start, end, ts, text, lines, first_length, flags, bool(more), state, arrived_ns
+                )
+            )
+        for groups in found.values():
+            groups.sort(key=_start)
+        return found
+
+
+_GROUP_FIELDS = [
+    "segment",
+    "start",
+    "end",
+    "length",
+    "iostream",
+    "ts",
+    "lines",
+    "first_length",
+    "flags",
+    "more",
+    "state",
+]
+
+
+def _start(group: OpenGroup) -> int:
+    return group.start
+
+
+def _arrival_ns(segment: Segment, iostream: int, end: int, received_ns: int) -> int:
+    """When its last line came: with this entry, unless it is carried through as it was."""
+    for group in segment.carried:
+        if group.iostream == iostream and group.end == end:
+            return group.arrived_ns
+    return received_ns
+
+
+def _segment_table(segments: list[Segment]) -> Table:
+    rows = []
+    at = carried = 0
+    for segment in segments:
+        size = segment.end - segment.start
+        behind = carried + len(segment.carried)
+        mid = segment.mid
+        rows.append(
+            (
+                at,
+                at + size,
+                segment.start,
+                carried,
+                behind,
+                0,
+                0,
+                at,
+                mid.ts if mid else 0,
+                segment.format,
+                segment.follow,
+                1 if mid else 0,
+                mid.iostream if mid else 0,
+                mid.flags if mid else 0,
+            )
+        )
+        at += size
+        carried = behind
+    return np.array(rows, SEGMENT)
+
+
+def _carried_table(segments: list[Segment]) -> Table:
+    rows = []
+    begin = 0
+    for place, segment in enumerate(segments):
+        for group in segment.carried:
+            length = len(group.text)
+            rows.append(
+                (
+                    begin,
+                    group.start,
+                    group.end,
+                    group.ts,
+                    length,
+                    group.lines,
+                    group.first_length,
+                    place,
+                    0,
+                    group.iostream,
+                    group.flags,
+                    group.more,
+                    group.state,
+                    1,
+                )
+            )
+            begin += length + 1
+    return np.array(rows, GROUP)
