@@ -122,7 +122,7 @@ _OPERATIONS = {
 }
 _V2_OPERATIONS = ("read_bytes", "write_bytes")
 """cAdvisor gives no more of them on v2, whose total anybody can add up."""
-_INTERFACE = (
+INTERFACE_NAMES = (
     "container_network_receive_bytes_total",
     "container_network_receive_packets_total",
     "container_network_receive_errors_total",
@@ -132,6 +132,7 @@ _INTERFACE = (
     "container_network_transmit_errors_total",
     "container_network_transmit_packets_dropped_total",
 )
+"""In the order of InterfaceCounters."""
 
 _GROUPS: tuple[tuple[type[msgspec.Struct], dict[str, _Field]], ...] = (
     (CpuReading, _CPU),
@@ -236,7 +237,7 @@ class Rows:
             for device in devices:
                 columns += _device_columns(device, self._device_names.get(device.device, device.device))
             for interface in network:
-                columns += [Column(name, (("interface", interface.interface),)) for name in _INTERFACE]
+                columns += [Column(name, (("interface", interface.interface),)) for name in INTERFACE_NAMES]
             schema = Schema(tuple(columns), struct.Struct(f"<{len(columns)}d"))
             self._schemas[key] = schema
         return schema
