@@ -15,12 +15,13 @@ import yaml
 
 from alerting.rules.document import Document
 from alerting.rules.model import LogMetric
-from collector.search.fields import full_name
+from collector.search.fields import Kind, full_name, kind_of
 from collector.search.language import parse
 from deckwatch.wire.metrics_catalogue import CATALOGUE
 
 LOG_METRIC_FIELDS = ("name", "query", "by", "help", "kind")
 MAX_LABELS = 8
+COUNTABLE = (Kind.ORIGIN, Kind.LEVEL, Kind.IOSTREAM, Kind.BODY)
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -82,6 +83,8 @@ def _by(doc: Document, node: yaml.Node | None) -> tuple[tuple[str, str], ...]:
     for where, label, field in pairs:
         if not field:
             doc.fault(where, "a field of by is empty")
+        elif kind_of(field) not in COUNTABLE:
+            doc.fault(where, f"{field} has a value of its own in each record: nothing can be counted by it")
         elif not _LABEL.fullmatch(label) or label in (OVERFLOW_LABEL, "__name__"):
             doc.fault(where, f'"{label}" can\'t be the label of {field}; name another one: by: {{label: {field}}}')
         elif label in seen:

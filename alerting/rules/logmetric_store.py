@@ -1,0 +1,58 @@
+"""Counts of log metrics on disk, with the journal position that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from alerting.database import Database
+from alerting.rules.counter_series import CounterSeries
+from alerting.rules.counting import LabelValues
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);
+CREATE TABLE series (
+    identity TEXT NOT NULL, label_values BLOB NOT NULL, counter BLOB NOT NULL,
+    PRIMARY KEY (identity, label_values)
+) WITHOUT ROWID;
+"""
+
+_counter_decoder = msgspec.msgpack.Decoder(CounterSeries)
+_values_decoder: msgspec.msgpack.Decoder[LabelValues] = msgspec.msgpack.Decoder(tuple[str, ...])
+
+
+class LogMetricStore:
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, _VERSION, _SCHEMA)
+
+    def position(self) -> int:
+        """-1 at the very beginning."""
+        with self._database.transaction() as connection:
+            row = connection.execute("SELECT seq FROM position").fetchone()
+        return -1 if row is None else int(row[0])
+
+    def identities(self) -> set[str]:
+        with self._database.transaction() as connection:
+            return {identity for (identity,) in connection.execute("SELECT DISTINCT identity FROM series")}
+
+    def series(self, identity: str) -> dict[LabelValues, CounterSeries]:
+        with self._database.transaction() as connection:
+            rows = connection.execute("SELECT label_values, counter FROM series WHERE identity = ?", (identity,))
+            return {_values_decoder.decode(values): _counter_decoder.decode(counter) for values, counter in rows}
+
+    def commit(self, seq: int, series: Iterable[tuple[str, LabelValues, CounterSeries]], gone: Iterable[str]) -> None:
+        """One transaction: the position, what changed, and metrics that are no longer defined."""
+        encode = msgspec.msgpack.encode
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO position VALUES (1, ?)", (seq,))
+            connection.executemany("DELETE FROM series WHERE identity = ?", [(identity,) for identity in gone])
+            connection.executemany(
+                "INSERT OR REPLACE INTO series VALUES (?, ?, ?)",
+                [(identity, encode(values), encode(counter)) for identity, values, counter in series],
+            )
+
+    def close(self) -> None:
+        self._database.close()

@@ -1,0 +1,217 @@
+"""Log metrics: records are counted as they pass, and the counts are series that rules use by name.
+
+A RecordConsumer: counts and position are committed in one transaction, so that a restart, which replays the journal
+from there, counts nothing twice and nothing never. Between commits the counts are in memory only; the journal holds
+what they were made of. The times of counts are the journal's receive times, so a replay gives the same series.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from polars.exceptions import PolarsError
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from alerting.rules.counter_series import CounterSeries
+from alerting.rules.counting import Counting, LabelValues
+from alerting.rules.log_metric_files import OVERFLOW_LABEL
+from alerting.rules.logmetric_store import LogMetricStore
+from alerting.rules.model import LogMetric
+from collector.metrics.block import HOST_LABEL
+from collector.metrics.families import Family
+from collector.metrics.selector import NAME_LABEL, Selector
+from collector.metrics.series import Sample, Vector, Window, Windows
+from collector.records import RecordFrame
+from deckwatch.wire.metrics_catalogue import MetricInfo, MetricType
+from deckwatch.wire.model import Labels
+
+MAX_SERIES = 1000
+"""Of one metric; what comes beyond is counted in its series with overflow="true"."""
+LEAST_KEPT_NS = 300_000_000_000
+
+log = logging.getLogger(__name__)
+
+IsSilent = Callable[[str, str, int], bool]
+"""(tenant, host, at in Unix ns)"""
+Changed = Callable[[str, frozenset[str]], None]
+"""(tenant, names of the metrics that counted something); called from the consumer's thread."""
+
+_OVERFLOW: LabelValues = ("\0overflow",)
+
+
+class _Metric:
+    def __init__(self, metric: LogMetric, series: dict[LabelValues, CounterSeries]) -> None:
+        self.metric = metric
+        self.counting = Counting(metric)
+        self.series = series
+        self.keep_ns = LEAST_KEPT_NS
+        self.failing = False
+        if not metric.by:
+            series.setdefault((), CounterSeries())
+
+    def labels(self, values: LabelValues) -> Labels:
+        pairs = {NAME_LABEL: self.metric.name}
+        if values == _OVERFLOW:
+            pairs[OVERFLOW_LABEL] = "true"
+        else:
+            pairs |= {label: value for (label, _), value in zip(self.metric.by, values, strict=True) if value}
+        return tuple(sorted(pairs.items()))
+
+
+class LogMetrics:
+    """Also a SeriesSource."""
+
+    name = "log-metrics"
+
+    def __init__(
+        self,
+        store: LogMetricStore,
+        registry: CollectorRegistry,
+        *,
+        is_silent: IsSilent,
+        changed: Changed,
+        max_series: int = MAX_SERIES,
+    ) -> None:
+        self._store = store
+        self._is_silent = is_silent
+        self._changed = changed
+        self._max_series = max_series
+        self._lock = threading.Lock()
+        self._metrics: dict[str, _Metric] = {}
+        self._dirty: set[tuple[str, LabelValues]] = set()
+        self._gone: set[str] = set()
+        self._committed = store.position()
+        self._consumed = self._committed
+        self._series = Gauge(
+            "deckwatch_alerting_log_metric_series", "Series of each log metric.", ["metric"], registry=registry
+        )
+        self._overflow = Counter(
+            "deckwatch_alerting_log_metric_overflow_total",
+            "Lines counted in the overflow series, since the metric has too many label sets.",
+            ["metric"],
+            registry=registry,
+        )
+        self._failures = Counter(
+            "deckwatch_alerting_log_metric_failures_total",
+            "Frames of records that a log metric could not be counted over.",
+            ["metric"],
+            registry=registry,
+        )
+
+    def set_metrics(self, metrics: Iterable[LogMetric], ranges_ns: dict[str, int]) -> None:
+        """Metrics that stayed the same go on counting where they are; new ones start from 0 at this record.
+        `ranges_ns`: how far back rules look, by metric name."""
+        with self._lock:
+            wanted = {metric.identity: metric for metric in metrics}
+            stored = self._store.identities()
+            self._gone |= (stored | set(self._metrics)) - set(wanted)
+            self._gone -= set(wanted)
+            kept: dict[str, _Metric] = {}
+            for identity, metric in wanted.items():
+                known = self._metrics.get(identity)
+                kept[identity] = known or _Metric(metric, self._store.series(identity))
+                kept[identity].metric = metric  # the help text may be another
+                kept[identity].keep_ns = max(LEAST_KEPT_NS, ranges_ns.get(metric.name, 0))
+            self._metrics = kept
+            self._dirty = {key for key in self._dirty if key[0] in kept}
+
+    # RecordConsumer ---------------------------------------------------------------------------------------------
+
+    def position(self) -> int:
+        return self._committed
+
+    def consume(self, frame: RecordFrame) -> None:
+        if frame.seq <= self._consumed:
+            return
+        changed: dict[str, set[str]] = {}
+        with self._lock:
+            for identity, metric in self._metrics.items():
+                if self._count(identity, metric, frame):
+                    changed.setdefault(metric.metric.tenant, set()).add(metric.metric.name)
+            self._consumed = frame.seq
+        for tenant, names in changed.items():
+            self._changed(tenant, frozenset(names))
+
+    def commit(self, seq: int) -> None:
+        """What was consumed beyond `seq` is made durable too: counts and position belong together."""
+        with self._lock:
+            position = max(seq, self._consumed)
+            series = [(identity, values, self._metrics[identity].series[values]) for identity, values in self._dirty]
+            self._store.commit(position, series, self._gone)
+            self._dirty, self._gone = set(), set()
+            self._committed = self._consumed = position
+
+    def _count(self, identity: str, metric: _Metric, frame: RecordFrame) -> bool:
+        name = metric.metric.name
+        try:
+            counts = metric.counting.count(frame)
+        except PolarsError as error:
+            self._failures.labels(name).inc()
+            if not metric.failing:
+                log.error("log metric %s can't be counted; its lines are missing from it: %s", name, error)
+            metric.failing = True
+            return False
+        if metric.failing:
+            log.info("log metric %s is counted again", name)
+            metric.failing = False
+        for values, count in counts.items():
+            key = self._place(metric, values, count)
+            metric.series.setdefault(key, CounterSeries()).add(frame.received_ns, count, metric.keep_ns)
+            self._dirty.add((identity, key))
+        if counts:
+            self._series.labels(name).set(len(metric.series))
+        return bool(counts)
+
+    def _place(self, metric: _Metric, values: LabelValues, count: int) -> LabelValues:
+        if values in metric.series or len(metric.series) < self._max_series:
+            return values
+        self._overflow.labels(metric.metric.name).inc(count)
+        return _OVERFLOW
+
+    # SeriesSource -----------------------------------------------------------------------------------------------
+
+    def instant(self, tenant: str, selector: Selector, at_ns: int) -> Vector:
+        samples: list[Sample] = []
+        unknown: list[Labels] = []
+        with self._lock:
+            for labels, series in self._matching(tenant, selector):
+                if self._is_unknown(tenant, labels, at_ns):
+                    unknown.append(labels)
+                else:
+                    samples.append(Sample(labels, series.value))
+        return Vector(tuple(samples), tuple(unknown))
+
+    def window(self, tenant: str, selector: Selector, start_ns: int, end_ns: int) -> Windows:
+        windows: list[Window] = []
+        unknown: list[Labels] = []
+        with self._lock:
+            for labels, series in self._matching(tenant, selector):
+                if self._is_unknown(tenant, labels, end_ns):
+                    unknown.append(labels)
+                else:
+                    windows.append(Window(labels, series.window(start_ns, end_ns)))
+        return Windows(tuple(windows), tuple(unknown))
+
+    def families(self, tenant: str, at_ns: int) -> Iterator[Family]:
+        """For /metrics. Counts stay there while an agent is silent: they are ours."""
+        with self._lock:
+            for metric in self._metrics.values():
+                if metric.metric.tenant == tenant:
+                    text = metric.metric.help or f"Lines that match: {metric.metric.query}"
+                    about = MetricInfo(MetricType.COUNTER, "", text)
+                    samples = [(metric.labels(values), series.value) for values, series in metric.series.items()]
+                    yield Family.of(metric.metric.name, about, samples)
+
+    def _matching(self, tenant: str, selector: Selector) -> Iterator[tuple[Labels, CounterSeries]]:
+        for metric in self._metrics.values():
+            if metric.metric.tenant == tenant and selector.takes_name(metric.metric.name):
+                for values, series in metric.series.items():
+                    labels = metric.labels(values)
+                    if selector.takes_labels(dict(labels)):
+                        yield labels, series
+
+    def _is_unknown(self, tenant: str, labels: Labels, at_ns: int) -> bool:
+        host = dict(labels).get(HOST_LABEL)
+        return host is not None and self._is_silent(tenant, host, at_ns)
