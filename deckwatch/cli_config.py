@@ -16,7 +16,6 @@ _STRUCTS = {
     "agent": "agent.settings:AgentSettings",
     "collector": "collector.settings:CollectorSettings",
     "alerting": "alerting.settings:AlertingSettings",
-    "log": "deckwatch.runtime.logging:LogSettings",
 }
 
 _HEAD = """\

@@ -55,17 +55,19 @@ def given(options: Mapping[str, object]) -> dict[str, object]:
     return {path: value for path, value in options.items() if value not in (None, (), False)}
 
 
-def is_supervised() -> bool:
-    return SUPERVISOR_VARIABLE in os.environ
-
-
 def prepare(log: LogSettings) -> None:
     """Before anything is started: tied to the supervisor where there is one, log lines set up."""
-    supervisor = os.environ.pop(SUPERVISOR_VARIABLE, None)
+    supervisor = os.environ.get(SUPERVISOR_VARIABLE)
     if supervisor is not None:
         die_with(int(supervisor))
         log = msgspec.structs.replace(log, format=LogFormat.JSON)
     setup_logging(log)
+
+
+def tell_address(address: str) -> None:
+    """On stdout, for whoever started the daemon with port 0; a supervisor reads the announcement instead."""
+    if SUPERVISOR_VARIABLE not in os.environ:
+        click.echo(f"listening on {address}")
 
 
 def run_daemon(

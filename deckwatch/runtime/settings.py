@@ -1,7 +1,7 @@
 """Loading of settings: structs filled from a file, the environment and the command line, all faults reported at once.
 
 Settings are frozen msgspec structs, nested; each field is `Annotated[T, msgspec.Meta(description=..., ge=...)] =
-default`, with its unit in its name. A file has one section for each part (`agent:`, `collector:`, `alerting:`, `log:`), so
+default`, with its unit in its name. A file has one section for each part (`agent:`, `collector:`, `alerting:`), so
 that one file can serve `deckwatch up` and each daemon alone; a daemon reads its own sections and leaves the others.
 
 Precedence: command line, environment, file, default. An option `agent.ship.batch_bytes` is overridden by
@@ -40,13 +40,22 @@ from deckwatch.runtime.settings_fields import (
 )
 from deckwatch.runtime.settings_show import show
 
-__all__ = ["SECTIONS", "BadSettings", "Secret", "SettingFault", "load", "load_all", "show"]
+__all__ = ["SECTIONS", "BadSettings", "Loaded", "Secret", "Sections", "SettingFault", "load", "load_all", "show"]
 
-SECTIONS = ("agent", "collector", "alerting", "log")
+SECTIONS = ("agent", "collector", "alerting")
 """Top-level names of a configuration file."""
 
+Sections = Mapping[str, type[msgspec.Struct]]
 S = TypeVar("S", bound=msgspec.Struct)
 _BAD = object()
+
+
+class Loaded(dict[str, msgspec.Struct]):
+    """Settings by section."""
+
+    def of(self, cls: type[S]) -> S:
+        """The section that is filled with this struct."""
+        return next(value for value in self.values() if isinstance(value, cls))
 
 
 class SettingFault(msgspec.Struct, frozen=True):
@@ -82,17 +91,16 @@ def load(
 
     Raises BadSettings (Unusable) with every fault found, or Unusable where the file can't be read at all.
     """
-    loaded: S = load_all({section: cls}, file=file, env=env, overrides=overrides)[section]  # type: ignore[assignment]
-    return loaded
+    return load_all({section: cls}, file=file, env=env, overrides=overrides).of(cls)
 
 
 def load_all(
-    parts: Mapping[str, type[msgspec.Struct]],
+    parts: Sections,
     *,
     file: Path | None = None,
     env: Mapping[str, str] | None = None,
     overrides: Mapping[str, object] | None = None,
-) -> dict[str, msgspec.Struct]:
+) -> Loaded:
     """As `load`, for several sections of one file; the faults of all are reported together."""
     config = read_config(file) if file else None
     layers = _Layers(parts)
@@ -101,7 +109,7 @@ def load_all(
     layers.add_env(env or {})
     layers.add_overrides(overrides or {})
     filler = _Filler(layers.origins)
-    filled = {name: filler.group(cls, (name,), layers.data.get(name)) for name, cls in parts.items()}
+    filled = Loaded((name, filler.group(cls, (name,), layers.data.get(name))) for name, cls in parts.items())
     if faults := layers.faults + filler.faults:
         raise BadSettings(faults, file)
     return filled
@@ -115,7 +123,7 @@ class _Origin(msgspec.Struct, frozen=True):
 class _Layers:
     """File, environment and command line laid over each other; each value knows where it came from."""
 
-    def __init__(self, parts: Mapping[str, type[msgspec.Struct]]) -> None:
+    def __init__(self, parts: Sections) -> None:
         self._parts = parts
         self.data: dict[str, Any] = {}
         self.origins: dict[Steps, _Origin] = {}

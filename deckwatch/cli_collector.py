@@ -1,0 +1,57 @@
+"""`deckwatch collector`: the daemon that takes, keeps and answers, with the alerts plugged in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+
+from deckwatch import cli_daemon
+from deckwatch.runtime.logging import LogFormat, LogLevel, LogSettings
+from deckwatch.runtime.settings import load_all
+
+
+@click.command()
+@cli_daemon.with_options(
+    click.option("--data-dir", metavar="DIR", type=click.Path(path_type=Path), help="Journal, store, alert state."),
+    cli_daemon.LISTEN,
+    cli_daemon.CONFIG,
+    cli_daemon.TOKEN_FILE,
+    cli_daemon.INSECURE,
+    cli_daemon.LOG_LEVEL,
+    cli_daemon.LOG_FORMAT,
+)
+def collector(
+    data_dir: Path | None,
+    listen: str | None,
+    config: Path | None,
+    token_file: Path | None,
+    insecure: bool,
+    log_level: LogLevel | None,
+    log_format: LogFormat | None,
+) -> None:
+    """Take, keep and answer for what agents ship."""
+    from collector.settings import CollectorSettings
+
+    overrides = {
+        "collector.data_dir": data_dir,
+        "collector.listen": listen,
+        "collector.token_file": token_file,
+        "collector.insecure": insecure,
+        "log.level": log_level,
+        "log.format": log_format,
+    }
+    sections = {"collector": CollectorSettings, "log": LogSettings}
+    loaded = load_all(sections, file=config, env=os.environ, overrides=cli_daemon.given(overrides))
+    settings, log = loaded["collector"], loaded["log"]
+    assert isinstance(settings, CollectorSettings)  # noqa: S101 - of the section's type
+    assert isinstance(log, LogSettings)  # noqa: S101
+    cli_daemon.prepare(log)
+    from collector.app import run
+
+    async def until_stopped(stop: asyncio.Event) -> None:
+        await run(settings, stop=stop, ready=cli_daemon.tell_address)
+
+    cli_daemon.run_daemon(until_stopped)
