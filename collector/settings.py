@@ -11,6 +11,7 @@ from msgspec import Meta
 from collector.intake.settings import IntakeSettings
 from collector.parse.settings import ParseSettings
 from collector.store.embedded.settings import EmbeddedStoreSettings
+from deckwatch.runtime.logging import LogSettings
 from deckwatch.runtime.tls import ServerTls
 
 
@@ -35,3 +36,4 @@ class CollectorSettings(msgspec.Struct, frozen=True):
     parse: ParseSettings = ParseSettings()
     store: EmbeddedStoreSettings = EmbeddedStoreSettings()
     metrics: MetricsSettings = MetricsSettings()
+    log: Annotated[LogSettings, Meta(description="The collector's own log lines.")] = LogSettings()

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from deckwatch import cli_daemon
-from deckwatch.runtime.logging import LogFormat, LogLevel, LogSettings
-from deckwatch.runtime.settings import load_all
+from deckwatch.runtime.logging import LogFormat, LogLevel
+from deckwatch.runtime.settings import Sections, load_all
 
 
 @click.command()
@@ -40,16 +40,14 @@ def collector(
         "collector.listen": listen,
         "collector.token_file": token_file,
         "collector.insecure": insecure,
-        "log.level": log_level,
-        "log.format": log_format,
+        "collector.log.level": log_level,
+        "collector.log.format": log_format,
     }
-    sections = {"collector": CollectorSettings, "log": LogSettings}
+    sections: Sections = {"collector": CollectorSettings}
     loaded = load_all(sections, file=config, env=os.environ, overrides=cli_daemon.given(overrides))
-    settings, log = loaded["collector"], loaded["log"]
-    assert isinstance(settings, CollectorSettings)  # noqa: S101 - of the section's type
-    assert isinstance(log, LogSettings)  # noqa: S101
-    cli_daemon.prepare(log)
-    from collector.app import run
+    settings = loaded.of(CollectorSettings)
+    cli_daemon.prepare(settings.log)
+    from collector.app import run  # polars, numba and pyarrow: not before the settings are known to be good
 
     async def until_stopped(stop: asyncio.Event) -> None:
         await run(settings, stop=stop, ready=cli_daemon.tell_address)
