@@ -1,0 +1,147 @@
+"""CPU time of one sweep of the sampler over many containers: `python -m tests.bench.sample_sweep`.
+
+One recorded container is copied N times into a tree of plain files, of each kernel format, and swept as the agent
+does it, the frames encoded as the spool holds them. CPU time is that of the whole process, all threads. A real
+kernel makes the text of each file anew at each read, which plain files don't: `--kernel` adds what this costs, by
+reading a real cgroup's files of this machine the same number of times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from agent.model import ContainerState, EventListener, FoundContainer, Listener, LogSource
+from agent.sample.app import Sampler
+from agent.sample.settings import SampleSettings, SourceName
+from deckwatch.runtime.clock import SystemClock
+from deckwatch.wire.codec import pack_frame
+from deckwatch.wire.model import Container
+from tests.recordings.unpack import unpack
+
+BUDGET_MS = 40.0
+CGROUP = "sys/fs/cgroup"
+
+
+class _Inventory:
+    def __init__(self, containers: dict[str, FoundContainer]) -> None:
+        self.containers = containers
+        self.sources: dict[str, LogSource] = {}
+
+    def on_change(self, listener: Listener) -> None:
+        """It never changes."""
+
+    def on_event(self, listener: EventListener) -> None:
+        """Nothing ever happens."""
+
+
+def copies(recorded: Path, root: Path, one: str, count: int) -> _Inventory:
+    """The group whose directories hold `one` in their name, `count` times, in all hierarchies; and the host's files."""
+    idents = [f"{number:064x}" for number in range(count)]
+    for source in [path for path in (recorded / CGROUP).glob("**/*") if path.is_dir() and one in path.name]:
+        parent = root / source.parent.relative_to(recorded)
+        for ident in idents:
+            shutil.copytree(source, parent / source.name.replace(one, ident))
+    for name in ("cgroup.controllers", "unified/cgroup.controllers"):
+        if (recorded / CGROUP / name).exists():
+            (root / CGROUP / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(recorded / CGROUP / name, root / CGROUP / name)
+    shutil.copytree(recorded / "proc", root / "proc", symlinks=True)
+    return _Inventory({ident: _found(number, ident) for number, ident in enumerate(idents)})
+
+
+def _found(number: int, ident: str) -> FoundContainer:
+    labels = (("com.docker.compose.project", "shop"), ("com.docker.compose.service", f"service-{number}"))
+    container = Container(ident, name=f"shop-service-{number}-1", image="registry.example/shop:1.4", labels=labels)
+    return FoundContainer(container, ContainerState.RUNNING, network_mode="bridge", restart_count=0, oom_killed=False)
+
+
+def measure(root: Path, inventory: _Inventory, sources: tuple[SourceName, ...], sweeps: int) -> dict[str, float]:
+    registry = CollectorRegistry()
+    sampler = Sampler(SampleSettings(sources=sources), inventory, str(root), SystemClock(), "bench", registry=registry)
+    try:
+        frames = sampler.sweep()  # the first one opens the files
+        spent = []
+        for _ in range(sweeps):
+            begun = time.process_time()
+            frames = sampler.sweep()
+            size = sum(len(pack_frame(frame)) for frame in frames)
+            spent.append((time.process_time() - begun) * 1000)
+    finally:
+        sampler.close()
+    series = sum(len(frame.schemas[target.schema]) for frame in frames for target in frame.targets)
+    return {
+        "median ms": statistics.median(spent),
+        "mean ms": statistics.mean(spent),  # slow looks included
+        "targets": sum(len(frame.targets) for frame in frames),
+        "series": series,
+        "bytes": size,
+        "open files": registry.get_sample_value("deckwatch_sample_open_files") or 0,
+    }
+
+
+def kernel_ms(count: int) -> float | None:
+    """CPU ms of reading a real container's files of this machine's kernel `count` times; None: no cgroups here."""
+    files = [path for path in Path("/sys/fs/cgroup").glob("*/*") if path.name in _READ_V1]
+    files = files or [path for path in Path("/sys/fs/cgroup").glob("*.slice/*") if path.name in _READ_V2]
+    if not files:
+        return None
+    handles = [path.open("rb", buffering=0) for path in files]
+    try:
+        begun = time.process_time()
+        for _ in range(count):
+            for handle in handles:
+                handle.seek(0)
+                handle.read(8192)
+        return (time.process_time() - begun) * 1000
+    finally:
+        for handle in handles:
+            handle.close()
+
+
+_READ_V1 = frozenset(
+    {"cgroup.procs", "cpuacct.usage", "cpuacct.stat", "cpu.stat", "memory.stat", "memory.usage_in_bytes"}
+    | {"memory.max_usage_in_bytes", "memory.kmem.usage_in_bytes", "memory.failcnt", "memory.oom_control"}
+    | {"blkio.throttle.io_service_bytes", "blkio.throttle.io_serviced", "cpu.pressure", "memory.pressure"}
+    | {"io.pressure"}
+)
+_READ_V2 = frozenset(
+    {"cgroup.procs", "cpu.stat", "memory.stat", "memory.current", "memory.events", "memory.peak", "io.stat"}
+    | {"memory.swap.current", "pids.current", "pids.events", "cpu.pressure", "memory.pressure", "io.pressure"}
+)
+RECORDED = {"cgroup1": "dw-cpu", "cgroup2": "dw-io"}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--containers", type=int, default=50)
+    options.add_argument("--sweeps", type=int, default=60)
+    options.add_argument("--kernel", action="store_true")
+    chosen = options.parse_args()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # as the agent does
+    print(f"{chosen.containers} containers, {chosen.sweeps} sweeps; budget {BUDGET_MS} ms a sweep of 50")
+    for name, container in RECORDED.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            recorded = unpack(name, Path(scratch)) / "t1"
+            ident = msgspec.json.decode((recorded / "docker" / container / "inspect.api.json").read_bytes())["Id"]
+            inventory = copies(recorded, Path(scratch) / "host", ident, chosen.containers)
+            for sources in (("cgroup", "state"), ("host", "filesystem"), ("cgroup", "state", "host", "filesystem")):
+                figures = measure(Path(scratch) / "host", inventory, sources, chosen.sweeps)
+                text = "  ".join(f"{key} {value:.2f}".removesuffix(".00") for key, value in figures.items())
+                print(f"{name:8} {'+'.join(sources):30} {text}")
+    if chosen.kernel and (spent := kernel_ms(chosen.containers)) is not None:
+        print(f"this machine's kernel, files of real groups read {chosen.containers} times: {spent:.2f} ms")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+if __name__ == "__main__":
+    main()
