@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 from collector.records import RecordFrame
+from collector.store.embedded.search import EmbeddedSearch
+from collector.store.embedded.settings import EmbeddedStoreSettings
+from collector.store.embedded.store import EmbeddedStore
 from collector.store.protocol import LogStore
+from deckwatch.runtime.clock import SystemClock
 from tests.fixtures.memory_store import MemoryStore
 
 
@@ -46,4 +51,35 @@ async def memory(_folder: Path) -> AsyncIterator[Harness]:
     yield _Memory()
 
 
-STORES: dict[str, Opener] = {"memory": memory}
+class _Embedded:
+    """Small limits, so that a few hundred records already make several segments and blocks."""
+
+    def __init__(self, folder: Path) -> None:
+        self._store = EmbeddedStore(folder, EmbeddedStoreSettings(compaction_rows=1000), SystemClock())
+        self.reader = EmbeddedSearch(self._store, lambda: 0)
+        self._seq = -1
+
+    async def append(self, frame: RecordFrame) -> None:
+        self._store.append(frame)
+        self._seq = max(self._seq, frame.seq)
+
+    async def seal(self) -> None:
+        sealing = self._store.begin_seal(self._seq, b"", {}, (), (), ())
+        await asyncio.to_thread(self._store.finish_seal, sealing)
+        await asyncio.to_thread(self._store.compact_all)
+
+    def close(self) -> None:
+        self.reader.close()
+        self._store.close()
+
+
+@asynccontextmanager
+async def embedded(folder: Path) -> AsyncIterator[Harness]:
+    harness = _Embedded(folder)
+    try:
+        yield harness
+    finally:
+        harness.close()
+
+
+STORES: dict[str, Opener] = {"memory": memory, "embedded": embedded}

@@ -1,0 +1,156 @@
+"""The journal on a real disk: order, group commit, crashes at any byte, damage, a disk that is full."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import random
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from collector.intake.journal import Entry, Journal, Kind
+from deckwatch.runtime.faults import Retry, Unusable
+
+
+async def filled(folder: Path, count: int, *, segment_bytes: int = 400) -> list[bytes]:
+    journal = Journal(folder, segment_bytes=segment_bytes)
+    payloads = [f"entry {n} ".encode() * (n % 7 + 1) for n in range(count)]
+    for payload in payloads:
+        await journal.submit(Kind.BATCH, 1000, payload)
+    await journal.close()
+    return payloads
+
+
+def payloads_of(journal: Journal, after: int = -1) -> list[bytes]:
+    return [entry.payload for entry in journal.read(after)]
+
+
+async def test_entries_come_back_in_order_over_files_and_restarts(tmp_path: Path) -> None:
+    payloads = await filled(tmp_path, 50)
+    assert len(list(tmp_path.glob("*.journal"))) > 5
+    journal = Journal(tmp_path)
+    assert journal.durable_seq == 49
+    assert payloads_of(journal) == payloads
+    assert [entry.seq for entry in journal.read(17)] == list(range(18, 50))
+    await journal.submit(Kind.DECISION, 2000, b"next")
+    assert list(journal.read(49)) == [Entry(50, 2000, Kind.DECISION, b"next")]
+    await journal.close()
+
+
+async def test_group_commit_calls_back_in_order_and_only_when_durable(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    told: list[int] = []
+
+    def durable(entry: Entry) -> None:
+        assert journal.durable_seq >= entry.seq
+        told.append(entry.seq)
+
+    waits = [journal.submit(Kind.BATCH, 1, b"x", durable) for _ in range(20)]
+    assert journal.durable_seq == -1
+    await asyncio.gather(*waits)
+    assert told == list(range(20))
+    await journal.close()
+
+
+async def test_trim_keeps_what_is_needed(tmp_path: Path) -> None:
+    payloads = await filled(tmp_path, 50)
+    journal = Journal(tmp_path)
+    journal.trim(30)
+    assert payloads_of(journal, 30) == payloads[31:]
+    journal.trim(49)
+    assert len(list(tmp_path.glob("*.journal"))) == 1
+    await journal.close()
+    assert Journal(tmp_path).durable_seq == 49
+
+
+async def test_numbers_go_on_where_the_store_stands_though_no_file_is_left(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, next_seq=77)
+    assert journal.durable_seq == 76
+    await journal.submit(Kind.BATCH, 1, b"x")
+    assert [entry.seq for entry in journal.read(76)] == [77]
+    await journal.close()
+
+
+async def test_a_crash_at_any_byte_leaves_a_prefix(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    payloads = await filled(whole, 6, segment_bytes=1 << 20)
+    (file,) = whole.glob("*.journal")
+    data = file.read_bytes()
+    for cut in range(len(data)):
+        folder = tmp_path / "cut"
+        folder.mkdir()
+        (folder / file.name).write_bytes(data[:cut])
+        journal = Journal(folder)
+        found = payloads_of(journal)
+        assert found == payloads[: len(found)]
+        assert journal.damage is None
+        await journal.submit(Kind.BATCH, 1, b"on")
+        assert payloads_of(journal) == [*found, b"on"]
+        await journal.close()
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_damage_in_the_middle_is_told_and_set_aside(tmp_path: Path, seed: int) -> None:
+    payloads = await filled(tmp_path, 40)
+    rng = random.Random(seed)
+    files = sorted(tmp_path.glob("*.journal"))
+    victim = rng.choice(files[:-1])
+    data = bytearray(victim.read_bytes())
+    data[rng.randrange(len(data))] ^= 0x55
+    victim.write_bytes(data)
+    journal = Journal(tmp_path)
+    assert journal.damage is not None
+    found = payloads_of(journal)
+    assert found == payloads[: len(found)]
+    assert len(found) < 40
+    assert list(tmp_path.glob("*.damaged"))
+    await journal.submit(Kind.BATCH, 1, b"on")
+    await journal.close()
+    again = Journal(tmp_path)
+    assert again.damage is None
+    assert payloads_of(again) == [*found, b"on"]
+
+
+async def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
+    await filled(tmp_path, 1)
+    (file,) = tmp_path.glob("*.journal")
+    data = bytearray(file.read_bytes())
+    struct.pack_into("<H", data, 6, 9)
+    file.write_bytes(data)
+    with pytest.raises(Unusable, match=r"format 9, this Deckwatch reads up to 1"):
+        Journal(tmp_path)
+
+
+async def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.journal").write_text("hello")
+    with pytest.raises(Unusable, match="no name of a journal file"):
+        Journal(tmp_path)
+
+
+async def test_a_full_disk_takes_nothing_and_recovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[bool] = []
+    journal = Journal(tmp_path, on_failure=lambda: failed.append(True))
+    await journal.submit(Kind.BATCH, 1, b"before")
+    real = os.fdatasync
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    first = journal.submit(Kind.BATCH, 1, b"lost")
+    second = journal.submit(Kind.BATCH, 1, b"lost too")
+    for wait in (first, second):
+        with pytest.raises(Retry, match="No space left"):
+            await wait
+    assert failed
+    monkeypatch.setattr(os, "fdatasync", real)
+    await journal.submit(Kind.BATCH, 1, b"after")
+    assert payloads_of(journal) == [b"before", b"after"]
+    assert journal.durable_seq == 1
+    await journal.close()
+    assert payloads_of(Journal(tmp_path)) == [b"before", b"after"]

@@ -1,0 +1,252 @@
+"""What the embedded store keeps over crashes, damage, retention and compaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import duckdb
+import msgspec
+import polars as pl
+import pytest
+
+from collector.search.language import parse
+from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest
+from collector.store.embedded.search import EmbeddedSearch
+from collector.store.embedded.settings import EmbeddedStoreSettings
+from collector.store.embedded.store import EmbeddedStore, Sealing, small_neighbours
+from deckwatch.runtime.clock import ManualClock
+from deckwatch.runtime.faults import Unusable
+from deckwatch.wire.model import Position
+from tests.fixtures.records import SECOND, T0, Line, frame, origin
+
+WEB, DB, OTHER = origin("web"), origin("db"), origin("web", tenant="acme/../x")
+DAY = 86_400 * SECOND
+FOREVER = (-(2**63), 2**63 - 1)
+
+
+def open_store(folder: Path, **settings: float) -> EmbeddedStore:
+    return EmbeddedStore(folder, msgspec.convert(settings, EmbeddedStoreSettings), ManualClock(T0 + DAY))
+
+
+def begin(store: EmbeddedStore, seq: int, state: bytes = b"") -> Sealing:
+    return store.begin_seal(seq, state, {"k": Position(seq, 5)}, [], [], [])
+
+
+def seal(store: EmbeddedStore, seq: int, state: bytes = b"") -> None:
+    store.finish_seal(begin(store, seq, state))
+
+
+def fill(store: EmbeddedStore, seqs: range, per_frame: int = 10) -> None:
+    for seq in seqs:
+        store.append(frame(seq, [WEB, DB], [Line(f"line {seq}-{n}", at_s=n, origin=n % 2) for n in range(per_frame)]))
+
+
+async def messages(store: EmbeddedStore, query: str = "", tenant: str = "default") -> list[str]:
+    reader = EmbeddedSearch(store, lambda: 0)
+    try:
+        values = await reader.field_values(tenant, parse(query), *FOREVER, "message", 100_000)
+    finally:
+        reader.close()
+    assert all(value.count == 1 for value in values)
+    return sorted(value.value for value in values)
+
+
+def expected(seqs: range, per_frame: int = 10) -> list[str]:
+    return sorted(f"line {seq}-{n}" for seq in seqs for n in range(per_frame))
+
+
+async def test_what_was_sealed_is_there_after_a_restart_with_its_position(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    fill(store, range(5))
+    seal(store, 4, b"open groups")
+    fill(store, range(5, 7))
+    store.close()  # as after a kill: what was hot is gone, the journal gives it again
+    store = open_store(tmp_path)
+    assert (store.committed_seq, store.parser_state) == (4, b"open groups")
+    assert store.manifest.positions() == {"k": Position(4, 5)}
+    assert await messages(store) == expected(range(5))
+    fill(store, range(5, 7))
+    seal(store, 6)
+    assert await messages(store) == expected(range(7))
+    store.close()
+
+
+async def test_a_record_is_seen_exactly_once_before_during_and_after_sealing(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    fill(store, range(3))
+    assert await messages(store) == expected(range(3))
+    sealing = begin(store, 2)
+    fill(store, range(3, 5))
+    assert store.sealing
+    assert await messages(store) == expected(range(5))
+    store.finish_seal(sealing)
+    assert not store.sealing
+    assert await messages(store) == expected(range(5))
+    store.close()
+
+
+async def test_a_crash_between_writing_and_committing_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path)
+    fill(store, range(3))
+
+    def crash(self: Manifest, sealed: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Manifest, "seal", crash)
+        patched.setattr("collector.store.embedded.segments.SegmentFolder.remove", lambda self, row: None)
+        with pytest.raises(KeyboardInterrupt):
+            seal(store, 2)
+    assert list(tmp_path.glob("segments/*/*/*.parquet"))
+    store.close()
+    store = open_store(tmp_path)
+    assert store.committed_seq == -1
+    assert not list(tmp_path.glob("segments/*/*/*"))
+    store.close()
+
+
+async def test_a_sealing_that_failed_can_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(tmp_path)
+    fill(store, range(3))
+    sealing = begin(store, 2)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("collector.store.embedded.segment.write", full)
+        with pytest.raises(OSError, match="No space left"):
+            store.finish_seal(sealing)
+    assert await messages(store) == expected(range(3))
+    store.finish_seal(sealing)
+    assert store.committed_seq == 2
+    assert await messages(store) == expected(range(3))
+    store.close()
+
+
+async def test_a_damaged_segment_is_set_aside_and_the_rest_serves(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store(tmp_path, compaction_rows=0)
+    for seq in range(3):
+        fill(store, range(seq, seq + 1))
+        seal(store, seq)
+    store.close()
+    first, second, third = sorted(tmp_path.glob("segments/*/*/*.parquet"))
+    first.write_bytes(first.read_bytes()[:-100])  # found when it is opened
+    data = bytearray(second.read_bytes())
+    data[100:400] = bytes(300)  # found when it is read
+    second.write_bytes(data)
+    store = open_store(tmp_path, compaction_rows=0)
+    assert await messages(store) == expected(range(2, 3))
+    assert caplog.text.count("is damaged and was set aside") == 2
+    assert len(list(tmp_path.glob("segments/*/*/*.parquet.damaged"))) == 2
+    assert third.exists()
+    store.close()
+    store = open_store(tmp_path, compaction_rows=0)
+    assert [bool(row.damaged) for row in store.segment_rows] == [True, True, False]
+    store.close()
+
+
+async def test_retention_by_age_and_by_size(tmp_path: Path) -> None:
+    store = open_store(tmp_path, compaction_rows=0, retention_s=86_400.0)
+    fill(store, range(2))
+    seal(store, 1)
+    fill(store, range(100_000, 100_002))  # received more than a day later
+    seal(store, 100_001)
+    assert len({row.day for row in store.segment_rows}) == 2
+    store._clock = ManualClock(T0 + DAY + 50_000 * SECOND)
+    assert store.retain() == 20
+    assert await messages(store) == expected(range(100_000, 100_002))
+    assert len(store.manifest.origins()) == 2
+    store.settings = msgspec.structs.replace(store.settings, retention_s=0.0, retention_bytes=1)
+    assert store.retain() == 20
+    assert await messages(store) == []
+    assert not list(tmp_path.glob("segments/*/*/*"))
+    assert store.manifest.origins() == {}
+    assert store.manifest.positions() == {"k": Position(100_001, 5)}, "positions outlive what retention dropped"
+    store.close()
+
+
+async def test_compaction_keeps_every_record_and_a_reader_its_generation(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for seq in range(6):
+        fill(store, range(seq, seq + 1))
+        seal(store, seq)
+    before = store.snapshot()
+    store.compact_all()
+    assert len(store.segment_rows) == 1
+    assert await messages(store) == expected(range(6))
+    assert sum(block.read(["ts"]).height for block in before.of("default").all) == 60
+    store.close()
+
+
+def test_small_neighbours_stay_in_tenant_day_and_size() -> None:
+    def row(id_: int, rows: int, tenant: str = "a", day: str = "d1", damaged: str = "") -> msgspec.Struct:
+        from collector.store.embedded.manifest import SegmentRow
+
+        return SegmentRow(id_, tenant, day, "f", rows, 0, 0, 0, 0, 0, 0, 0, id_, id_, 0, 0, damaged)
+
+    rows = [row(n, 10) for n in range(3)] + [
+        row(3, 10, "b"),
+        row(4, 10, day="d2"),
+        row(5, 500),
+        row(6, 10, damaged="x"),
+    ]
+    assert small_neighbours(rows, 100) == []  # type: ignore[arg-type]
+    assert [r.id for r in small_neighbours([*rows, row(7, 10)], 100)] == [0, 1, 2, 7]  # type: ignore[list-item]
+    assert [r.id for r in small_neighbours([row(n, 60) for n in range(9)], 150)] == [0, 1, 2, 3, 4]  # type: ignore[misc]
+
+
+async def test_tenants_have_folders_of_their_own_that_none_can_leave(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.append(frame(0, [WEB, OTHER], [Line("ours"), Line("theirs", origin=1)]))
+    seal(store, 0)
+    assert await messages(store) == ["ours"]
+    assert await messages(store, tenant="acme/../x") == ["theirs"]
+    assert sorted(path.name for path in (tmp_path / "segments").iterdir()) == ["acme%2F%2E%2E%2Fx", "default"]
+    store.close()
+
+
+def test_gaps_and_dead_letters_are_committed_with_the_records(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    gap = GapRow(0, T0, "default", "h", "k", "src", 5, 9, "truncated", T0, "")
+    letter = DeadLetter(0, T0, "default", "k", 9, "no frame", b"\x00raw")
+    store.finish_seal(store.begin_seal(0, b"", {}, [], [gap], [letter]))
+    assert store.manifest.gaps("default") == [gap]
+    assert store.manifest.dead_letter_count() == 1
+    store.close()
+
+
+def test_a_newer_or_broken_manifest_is_refused_in_words(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    with sqlite3.connect(tmp_path / "manifest.sqlite") as db:
+        db.execute("PRAGMA user_version=9")
+    db.close()
+    with pytest.raises(Unusable, match="version 9, this Deckwatch reads up to 1"):
+        open_store(tmp_path)
+    (tmp_path / "manifest.sqlite").write_bytes(b"no database at all, but long enough to be read as one" * 100)
+    for rest in tmp_path.glob("manifest.sqlite-*"):
+        rest.unlink()
+    with pytest.raises(Unusable, match="cannot be read as the store's manifest"):
+        open_store(tmp_path)
+
+
+def test_segments_are_plain_parquet_for_duckdb_and_polars(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    lines = [Line(f"GET /{n}", at_s=n, level="info" if n % 2 else "", origin=n % 2) for n in range(10)]
+    store.append(frame(0, [WEB, DB], lines))
+    seal(store, 0)
+    store.close()
+    files = str(tmp_path / "segments/*/*/*.parquet")
+    rows = duckdb.sql(
+        f"""SELECT "container.name", "log.level", count(*) FROM '{files}' GROUP BY ALL ORDER BY ALL"""  # noqa: S608
+    ).fetchall()
+    assert rows == [("db", "info", 5), ("web", None, 5)]
+    table = pl.scan_parquet(files).filter(pl.col("host.name") == "host-1").sort("@timestamp").collect()
+    assert table["message"].to_list() == [f"GET /{n}" for n in range(10)]
+    assert table["container.labels.team"].unique().to_list() == ["blue"]
+    assert table.schema["@timestamp"] == pl.Datetime("ns", "UTC")
