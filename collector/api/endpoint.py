@@ -12,7 +12,7 @@ from aiohttp import web
 
 from collector.search.faults import QueryError
 from collector.search.language import parse
-from collector.search.query import Query
+from collector.search.query import Query, both
 from collector.search.times import duration_ns, time_ns
 from deckwatch.runtime.faults import Reject, Retry
 
@@ -60,6 +60,13 @@ class ParameterError(Reject):
         super().__init__(f"parameter {name}: {problem}; expected {expected}")
         self.name = name
         self.expected = expected
+
+
+class QueryParameterError(Reject):
+    def __init__(self, name: str, fault: QueryError) -> None:
+        super().__init__(str(fault))
+        self.name = name
+        self.fault = fault
 
 
 class NotFound(Reject):
@@ -115,15 +122,23 @@ class Arguments:
         return value
 
     def query(self) -> Query:
-        return parse(self.text("query"))
+        """What must match `query` and `filter`."""
+        return both(self._parsed("query"), self._parsed("filter"))
+
+    def _parsed(self, name: str) -> Query:
+        try:
+            return parse(self.text(name))
+        except QueryError as fault:
+            raise QueryParameterError(name, fault) from None
 
 
 def _refusal(fault: Reject) -> web.Response:
     body: dict[str, Any] = {"error": str(fault)}
     match fault:
-        case QueryError():
-            body = {"error": fault.problem, "parameter": "query", "position": fault.position}
-            body |= {"expected": fault.expected} if fault.expected else {}
+        case QueryParameterError():
+            wrong = fault.fault
+            body = {"error": wrong.problem, "parameter": fault.name, "position": wrong.position}
+            body |= {"expected": wrong.expected} if wrong.expected else {}
         case ParameterError():
             body |= {"parameter": fault.name, "expected": fault.expected}
     return web.json_response(body, status=404 if isinstance(fault, NotFound) else 400)

@@ -55,6 +55,7 @@ TENANT = Parameter("tenant", f"Whose records; {DEFAULT_TENANT!r} if absent.")
 QUERY = Parameter(
     "query", "Lucene/KQL-like query string; empty for every record.", {"type": "string", "maxLength": 4096}
 )
+FILTER = Parameter("filter", "A second query string: records match both.", QUERY.schema)
 
 
 def _range(start_default: str) -> tuple[Parameter, Parameter]:
@@ -93,7 +94,7 @@ class LogApi:
                 "Search records",
                 f"NDJSON, one record a line. Up to {COLLECTED} records come with the next page's cursor in "
                 f"{CURSOR_HEADER}; more, and limit=0, are streamed.",
-                (QUERY, *everything, *_PAGING, TENANT),
+                (QUERY, FILTER, *everything, *_PAGING, TENANT),
                 {NDJSON: _RECORD},
                 self.search,
             ),
@@ -101,7 +102,7 @@ class LogApi:
                 "/api/v1/logs/count",
                 "Count records",
                 "How many records match.",
-                (QUERY, *everything, TENANT),
+                (QUERY, FILTER, *everything, TENANT),
                 {JSON: {"type": "object", "required": ["count"], "properties": {"count": _COUNT}}},
                 self.count,
             ),
@@ -109,7 +110,7 @@ class LogApi:
                 "/api/v1/logs/histogram",
                 "Count records over time",
                 "Buckets that hold a record, by time and level.",
-                (QUERY, *hour, *_BUCKETS, TENANT),
+                (QUERY, FILTER, *hour, *_BUCKETS, TENANT),
                 {JSON: _HISTOGRAM},
                 self.histogram,
             ),
@@ -117,7 +118,7 @@ class LogApi:
                 "/api/v1/logs/fields",
                 "Names of fields, or the most frequent values of one",
                 "Without `field` the names; with it its values, most frequent first.",
-                (QUERY, *everything, *_FIELD, TENANT),
+                (QUERY, FILTER, *everything, *_FIELD, TENANT),
                 {JSON: {"type": "object"}},
                 self.fields,
             ),
@@ -129,7 +130,7 @@ class LogApi:
                 {NDJSON: _RECORD},
                 self.context,
             ),
-            self._tail.endpoint(QUERY, TENANT),
+            self._tail.endpoint(QUERY, FILTER, TENANT),
         ]
 
     # Records

@@ -44,14 +44,14 @@ class TailApi:
         """Every open tail ends soon; a client comes back with its id."""
         self._closing.set()
 
-    def endpoint(self, query: Parameter, tenant: Parameter) -> Endpoint:
+    def endpoint(self, *which: Parameter) -> Endpoint:
         after = Parameter("after", "Id to resume behind; without it, what arrives from now on.")
         header = Parameter("Last-Event-ID", "The same, as EventSource sends it; it wins.", place="header")
         return Endpoint(
             "/api/v1/logs/tail",
             "Follow records as they arrive",
             "Server-sent events: data is a record, id its place. Lossless, with resume.",
-            (query, after, header, tenant),
+            (*which, after, header),
             {EVENTS: {"type": "string"}},
             self.tail,
         )
