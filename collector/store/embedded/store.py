@@ -86,10 +86,6 @@ class EmbeddedStore:
         return sum(block.stats.text_bytes for block in blocks)
 
     @property
-    def sealing(self) -> bool:
-        return any(self._sealing.values())
-
-    @property
     def segment_rows(self) -> list[SegmentRow]:
         return list(self._rows.values())
 

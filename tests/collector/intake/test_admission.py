@@ -63,7 +63,7 @@ def at(offset: int, text: bytes = TEXT) -> Position:
             Outcome.DIVERGED,
             at(4, b"ONE\nTWO\n"),
             (4,),
-            id="other bytes before it",
+            id="other bytes before",
         ),
         pytest.param(
             at(6, b"ONE\nTWO\n"),
@@ -94,7 +94,7 @@ def at(offset: int, text: bytes = TEXT) -> Position:
 def test_admission(
     known: Position | None, parts: list[Chunk | Gap], outcome: Outcome, position: Position, skips: tuple[int, ...]
 ) -> None:
-    admission = admit(batch(*parts), {KEY: known}.get)
+    admission = admit(batch(*parts), lambda key: known if key == KEY else None)
     (result,) = admission.results
     assert (result.key, result.outcome, result.position) == (KEY, outcome, position)
     assert admission.skips == skips
