@@ -44,6 +44,7 @@ class Discovery:
         self._metrics = DiscoverMetrics(registry)
         self._listeners: list[Listener] = []
         self._event_listeners: list[EventListener] = []
+        self._reported: dict[str, str] = {}
         self._view = View()
         self._merge_due: asyncio.TimerHandle | None = None
         self._merged_at_s = float("-inf")
@@ -109,7 +110,9 @@ class Discovery:
 
     def _report(self, part: str, error: Exception) -> None:
         self._metrics.faults.labels(part, "unexpected").inc()
-        log.error("discovery of %s failed and begins anew; please report this", part, exc_info=error)
+        if self._reported.get(part) != repr(error):  # not each time that it comes again
+            self._reported[part] = repr(error)
+            log.error("discovery of %s failed and begins anew; please report this", part, exc_info=error)
 
     def _changed(self) -> None:
         """A finder's view changed. Bursts are merged together."""

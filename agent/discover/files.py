@@ -18,7 +18,7 @@ import msgspec
 from agent.discover.docker_disk import DockerDisk
 from agent.discover.docker_reader import Engine, Seen, source_name
 from agent.discover.finding import Finding, count, os_reason
-from agent.discover.globs import fixed_folder, is_compressed, is_wild, live_logs, rotated_glob
+from agent.discover.globs import dated_bases, fixed_folder, is_compressed, is_wild, live_logs, rotated_glob
 from agent.discover.host_paths import HostPaths
 from agent.discover.looking import Looked
 from agent.discover.settings import DiscoverSettings

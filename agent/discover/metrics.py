@@ -17,7 +17,9 @@ class DiscoverMetrics:
         self.sources = gauge("sources", "Logs that are followed.")
         self.engine_up = gauge("engine_up", "1 while the container engine's API answers.")
         self.events = counter("events_total", "Events of the container engine.", "action")
-        self.repeated_events = counter("repeated_events_total", "Events that a reconnect brought again.")
+        self.repeated_events = counter(
+            "repeated_events_total", "Events that a reconnect brought again, or from before the start."
+        )
         self.sessions = counter("engine_sessions_total", "Times that the engine's event stream was taken up.")
         self.descriptions = counter("descriptions_total", "Containers described, by where from.", "origin")
         self.faults = counter("faults_total", "What could not be read or understood.", "part", "reason")
