@@ -116,7 +116,8 @@ class Up:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             while not stop.is_set():
                 now = await self._read(session)
-                self._console.status(status_line(before, now))
+                if before is not None:  # the first look has no rates yet
+                    self._console.status(status_line(before, now))
                 before = now
                 await _unless(stop, asyncio.sleep(self._status_every_s))
 

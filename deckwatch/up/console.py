@@ -20,7 +20,7 @@ class Console:
         self._out = out
         self.live = out.isatty()
         self._plain_every_s = plain_every_s
-        self._next_plain_s = time.monotonic() + plain_every_s
+        self._next_plain_s = 0.0
         self._status = ""
 
     def say(self, text: str = "") -> None:

@@ -65,7 +65,7 @@ async def fetch_sums(
         return {}
 
 
-def status_line(before: Reading | None, now: Reading) -> str:
+def status_line(before: Reading, now: Reading) -> str:
     """`1,204 lines/s  0.25 MB/s  3 containers  lag 0 B  lost 0`; a dash stands for what isn't known."""
     return "  ".join(
         (
@@ -87,9 +87,9 @@ def size(number: float) -> str:
     return f"{number:.1f} TB"
 
 
-def _rate(before: Reading | None, now: Reading, series: Series, shown: Callable[[float], str]) -> str:
+def _rate(before: Reading, now: Reading, series: Series, shown: Callable[[float], str]) -> str:
     """A counter that fell belongs to a daemon that was started again: it counted from 0."""
-    if before is None or series not in before.sums or series not in now.sums or now.at_s <= before.at_s:
+    if series not in before.sums or series not in now.sums or now.at_s <= before.at_s:
         return "-"
     grown = now.sums[series] - before.sums[series]
     return shown((grown if grown >= 0 else now.sums[series]) / (now.at_s - before.at_s))

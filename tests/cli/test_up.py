@@ -102,7 +102,7 @@ def test_sums_over_label_sets(series: Series, want: float) -> None:
 @pytest.mark.parametrize(
     ("before", "now", "want"),
     [
-        (None, {}, "- lines/s  - MB/s  - containers  lag -  lost -"),
+        ({}, {}, "- lines/s  - MB/s  - containers  lag -  lost -"),
         (
             {LINES: 100, ACKED: 0},
             {LINES: 3100, ACKED: 5e6, CONTAINERS: 3, LAG: 1500, LOST: 0},
@@ -111,8 +111,8 @@ def test_sums_over_label_sets(series: Series, want: float) -> None:
         ({LINES: 5000}, {LINES: 200}, "100 lines/s  - MB/s  - containers  lag -  lost -"),
     ],
 )
-def test_status_line(before: Sums | None, now: Sums, want: str) -> None:
-    assert status_line(None if before is None else Reading(10.0, before), Reading(12.0, now)) == want
+def test_status_line(before: Sums, now: Sums, want: str) -> None:
+    assert status_line(Reading(10.0, before), Reading(12.0, now)) == want
 
 
 @pytest.mark.parametrize(
