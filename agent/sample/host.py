@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +13,7 @@ from agent.sample import host_files
 from agent.sample.cgroup_reader import Faults
 from agent.sample.host_files import Series, column
 from agent.sample.kept import DescriptorPool, KeptFile
-from agent.sample.settings import SampleSettings
+from agent.sample.settings import SampleSettings, pattern
 from deckwatch.wire.model import Column, Samples, Target
 
 _MEGABIT_BYTES = 125_000
@@ -33,8 +32,8 @@ class HostSource:
         self._faults = faults
         self._own_root = host_root.rstrip("/") == ""
         proc = host_root.rstrip("/") + "/proc"
-        disks = re.compile(settings.disks_exclude)
-        self._interfaces_exclude = re.compile(settings.interfaces_exclude)
+        disks = pattern(settings, "disks_exclude")
+        self._interfaces_exclude = pattern(settings, "interfaces_exclude")
         # the first process's network is the host's, also where the agent has a network of its own
         net = proc + ("/1/net" if os.access(proc + "/1/net/dev", os.R_OK) else "/net")
         read = host_files

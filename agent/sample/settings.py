@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
+
+from deckwatch.runtime.faults import Unusable
 
 SourceName = Literal["cgroup", "state", "host", "filesystem"]
 
@@ -86,3 +89,15 @@ class SampleSettings(msgspec.Struct, frozen=True, kw_only=True):
         str, msgspec.Meta(description="Regular expression of network interfaces that are left out (host metrics).")
     ] = INTERFACES_EXCLUDE
     tenant: Annotated[str, msgspec.Meta(description="Tenant that the samples belong to.", min_length=1)] = "default"
+
+
+def pattern(settings: SampleSettings, option: str) -> re.Pattern[str]:
+    """The option's regular expression. Raises Unusable, naming the option, where it is none."""
+    text = getattr(settings, option)
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise Unusable(
+            f"agent.sample.{option}: {text!r} is no regular expression: {error}; correct it, or leave the option out "
+            "for its default"
+        ) from None
