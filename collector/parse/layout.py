@@ -76,7 +76,7 @@ GROUP = np.dtype(
     ],
     align=True,
 )
-"""A record that may still go on. One row for each segment and iostream; what is carried in from earlier has the same form."""
+"""A record that may still go on. One row for each segment and iostream; what is carried in has the same form."""
 
 RECORD = np.dtype(
     [

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from collector.parse import closing
-from collector.parse.frame import build_rows, empty_rows
+from collector.parse.frame import build_frame
 from collector.parse.input import Accepted
-from collector.parse.kernels.traces import RULE_INDENTED, RULE_TRACES
-from collector.parse.layout import CUT, EOF, Table
+from collector.parse.layout import CUT, EOF
 from collector.parse.segments import Segment, StreamKeys, cut_into_segments
-from collector.parse.settings import JoinSettings, ParseSettings
+from collector.parse.settings import ParseSettings
 from collector.parse.state import CloseDecision, OpenGroup, OpenStream, decode_state, encode_state
-from collector.parse.work import Work
-from collector.records import Origin, RecordFrame
+from collector.parse.work import Plan, Work
+from collector.records import RecordFrame
+from deckwatch.wire.model import VERSION, Batch, Chunk, Context, Format, StreamId, StreamInfo
 
 
 class Parser:
@@ -28,20 +27,17 @@ class Parser:
         self._settings = settings
         self._open: dict[str, OpenStream] = {}
         self._keys = StreamKeys()
-        self._rules = np.array([0, *map(_rules, (settings.docker_json, settings.cri, settings.plain))], np.uint8)
+        self._plan = Plan(settings)
 
     def parse(self, entry: Accepted) -> RecordFrame:
         """Records that the entry completed. What may still go on is kept; gaps, ends of files and of streams close it.
 
         Raises Reject where a batch has more than 2 GiB of text; nothing has changed then.
         """
-        segments = cut_into_segments(entry, self._open, self._keys)
-        if not segments:
-            return _nothing(entry.seq, entry.received_ns)
-        work = self._work(segments, entry.received_ns)
-        for segment, kept in zip(segments, work.kept(entry.received_ns), strict=True):
+        work = self._work(cut_into_segments(entry, self._open, self._keys), entry.received_ns)
+        for segment, kept in zip(work.segments, work.kept(entry.received_ns), strict=True):
             self._keep(segment.key, kept)
-        return _frame(entry.seq, entry.received_ns, work)
+        return build_frame(entry.seq, entry.received_ns, work)
 
     def close_due(self, now_ns: int, max_age_ns: int = 1_000_000_000) -> CloseDecision | None:
         """What has waited long enough for a next line, to be journaled and handed to `close`; None for nothing.
@@ -72,9 +68,7 @@ class Parser:
             cut = self._open.pop(key, None)
             if cut is not None:
                 segments.append(Segment.of_open(cut, CUT))
-        if not segments:
-            return _nothing(seq, received_ns)
-        return _frame(seq, received_ns, self._work(segments, received_ns))
+        return build_frame(seq, received_ns, self._work(segments, received_ns))
 
     def state(self) -> bytes:
         """Everything that is kept, to be committed together with the position of the last entry."""
@@ -95,9 +89,9 @@ class Parser:
         return sum(stream.size_bytes for stream in self._open.values())
 
     def _work(self, segments: list[Segment], received_ns: int) -> Work:
-        work = Work(segments)
-        work.read(received_ns, self._settings.plain_zone_offset_minutes * 60)
-        work.join(self._rules, self._settings.max_joined_lines, self._settings.max_joined_bytes)
+        work = Work(segments, self._plan)
+        work.read(received_ns)
+        work.join()
         work.describe()
         return work
 
@@ -106,34 +100,6 @@ class Parser:
             self._open.pop(key, None)
         else:
             self._open[key] = stream
-
-
-def _rules(settings: JoinSettings) -> int:
-    return (RULE_TRACES if settings.traces else 0) | (RULE_INDENTED if settings.indented else 0)
-
-
-def _nothing(seq: int, received_ns: int) -> RecordFrame:
-    return RecordFrame(seq, received_ns, (), empty_rows())
-
-
-def _frame(seq: int, received_ns: int, work: Work) -> RecordFrame:
-    origins, places = _origins(work.segments)
-    rows = build_rows((work.text, work.gathered, work.repaired), work.records, work.rows, work.done, places)
-    return RecordFrame(seq, received_ns, origins, rows)
-
-
-def _origins(segments: list[Segment]) -> tuple[tuple[Origin, ...], Table]:
-    """The origins of a frame, each (key, context) once, and the place of each segment's."""
-    places: dict[tuple[str, int], int] = {}
-    origins: list[Origin] = []
-    of_segment = np.empty(len(segments), np.uint32)
-    for n, segment in enumerate(segments):
-        # A stream comes with one context object in a batch; comparing their values would cost more than it saves.
-        place = places.setdefault((segment.key, id(segment.context)), len(origins))
-        if place == len(origins):
-            origins.append(Origin(segment.key, segment.tenant, segment.context))
-        of_segment[n] = place
-    return tuple(origins), of_segment
 
 
 def _by_stream(decision: CloseDecision, opened: dict[str, OpenStream]) -> dict[str, tuple[OpenGroup, ...]]:
@@ -147,3 +113,16 @@ def _by_stream(decision: CloseDecision, opened: dict[str, OpenStream]) -> dict[s
         if closed:
             found[key] = closed
     return found
+
+
+def warm_up() -> None:
+    """Load the kernels, or compile them where no cache of them can be read (some ten seconds). To be called before the
+    daemon says that it is ready: otherwise the first batch waits for it."""
+    texts = (b'{"log":"\xff\\n","stream":"stdout","time":"2026-01-01T00:00:00Z"}\n', b"1\n{\n", b"a\n\tb\n")
+    for fmt, text in zip((Format.DOCKER_JSON, Format.CRI, Format.PLAIN), texts, strict=True):
+        stream = StreamInfo(StreamId("", "warm-up", ""), "", fmt, 0)
+        half = text.index(b"\n") + 1
+        parser = Parser(ParseSettings())
+        for seq, (start, data) in enumerate(((0, text[:half]), (half, text[half:]))):
+            chunk = Chunk(0, start, 0, 0, data, eof=seq == 1)
+            parser.parse(Accepted(seq, 0, Batch(VERSION, "", "", 0, (Context(""),), (stream,), (chunk,)), (0,)))

@@ -17,7 +17,7 @@ _MAX_KEYS = 100_000
 
 
 class StreamKeys:
-    """Keys of streams already seen; hashing the same names again for each tiny chunk would cost more than its parsing."""
+    """Keys of streams already seen: hashing the names again for each tiny chunk would cost more than its parsing."""
 
     def __init__(self) -> None:
         self._keys: dict[StreamId, str] = {}

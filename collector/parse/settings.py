@@ -31,7 +31,8 @@ class ParseSettings(msgspec.Struct, frozen=True):
         int, Meta(description="A record of more lines than this is cut into several", ge=1, le=100_000)
     ] = 1000
     max_joined_bytes: Annotated[
-        int, Meta(description="A record that joining lines makes larger than this is cut into several", ge=1024, le=1 << 20)
+        int,
+        Meta(description="A record that joining lines makes larger than this is cut into several", ge=1024, le=1 << 20),
     ] = 256 * 1024
     plain_zone_offset_minutes: Annotated[
         int, Meta(description="East of UTC: the zone of time stamps in plain files that name none", ge=-1440, le=1440)

@@ -8,8 +8,10 @@ from collector.parse.kernels.describe import describe, repair
 from collector.parse.kernels.join import gather, join_lines
 from collector.parse.kernels.lines import MAX_PIECE_BYTES, read_lines
 from collector.parse.kernels.simd import PAD
-from collector.parse.layout import GATHERED, GROUP, LINE, OPEN, RECORD, SEGMENT, Bytes, Table
+from collector.parse.kernels.traces import RULE_INDENTED, RULE_TRACES
+from collector.parse.layout import GROUP, LINE, OPEN, RECORD, SEGMENT, Bytes, Table
 from collector.parse.segments import Segment
+from collector.parse.settings import JoinSettings, ParseSettings
 from collector.parse.state import MidLine, OpenGroup, OpenStream
 from deckwatch.runtime.faults import Reject
 
@@ -19,15 +21,32 @@ _MAX_TEXT_BYTES = (1 << 31) - 1
 """Offsets in Arrow's string views have 32 bits."""
 
 
+class Plan:
+    """The settings in the form that the kernels take."""
+
+    def __init__(self, settings: ParseSettings) -> None:
+        by_format = (settings.docker_json, settings.cri, settings.plain)  # as layout.FORMAT_CODES counts
+        self.rules: Bytes = np.array([0, *map(_rules, by_format)], np.uint8)
+        self.zone_offset_s = settings.plain_zone_offset_minutes * 60
+        self.max_lines = settings.max_joined_lines
+        self.max_bytes = settings.max_joined_bytes
+
+
+def _rules(settings: JoinSettings) -> int:
+    return (RULE_TRACES if settings.traces else 0) | (RULE_INDENTED if settings.indented else 0)
+
+
 class Work:
     """Call read, join, describe in this order. Tables are those of layout.py."""
 
-    def __init__(self, segments: list[Segment]) -> None:
+    def __init__(self, segments: list[Segment], plan: Plan) -> None:
         """Raises Reject where there is more text than one frame can hold."""
         self.segments = segments
+        self._plan = plan
         carried_text = b"\n".join(group.text for segment in segments for group in segment.carried)
         self.carried = _carried_table(segments)
-        data = b"".join([part for segment in segments for part in segment.parts] + [_PADDING])
+        # A bytearray, since kernels are compiled a second time for arrays that can't be written.
+        data = bytearray().join([part for segment in segments for part in segment.parts] + [_PADDING])
         self._line_bound = data.count(b"\n") + len(data) // (MAX_PIECE_BYTES - 4) + 2 * len(segments)
         text_size = len(carried_text) + 1 + len(data) + self._line_bound + PAD
         if text_size > _MAX_TEXT_BYTES:
@@ -46,21 +65,22 @@ class Work:
         self.records: Table = np.empty(len(self.lines), RECORD)
         self.line_count = self.rows = self.done = 0
 
-    def read(self, received_ns: int, zone_offset_s: int) -> None:
+    def read(self, received_ns: int) -> None:
+        zone_s = self._plan.zone_offset_s
         _, self.line_count = read_lines(
-            self.data, self.table, received_ns, zone_offset_s, self.text, self._text_from, self.lines
+            self.data, self.table, received_ns, zone_s, self.text, self._text_from, self.lines
         )
 
-    def join(self, rules: Bytes, max_lines: int, max_bytes: int) -> None:
+    def join(self) -> None:
         self.rows, scattered = join_lines(
             self.text,
             self.table,
             self.carried,
             self.lines,
             self.line_count,
-            rules,
-            max_lines,
-            max_bytes,
+            self._plan.rules,
+            self._plan.max_lines,
+            self._plan.max_bytes,
             self.groups,
             self.records,
         )
@@ -104,36 +124,18 @@ class Work:
         if len(rows) == 0:
             return {}
         places = self.records[rows["record"]]
+        buffers = (self.text.data, self.gathered.data)
         found: dict[int, list[OpenGroup]] = {}
-        for group, begin, buffer in zip(
-            rows[_GROUP_FIELDS].tolist(), places["begin"].tolist(), places["buffer"].tolist(), strict=True
-        ):
-            segment, start, end, length, iostream, ts, lines, first_length, flags, more, state = group
-            text = (self.gathered if buffer == GATHERED else self.text)[begin : begin + length].tobytes()
+        for row, begin, buffer in zip(rows.tolist(), places["begin"].tolist(), places["buffer"].tolist(), strict=True):
+            _, start, end, ts, length, lines, first, segment, _, iostream, flags, more, state, _ = row  # as GROUP
+            text = buffers[buffer][begin : begin + length].tobytes()
             arrived_ns = _arrival_ns(self.segments[segment], iostream, end, received_ns)
-            found.setdefault(segment, []).append(
-                OpenGroup(
-                    iostream, start, end, ts, text, lines, first_length, flags, bool(more), state, arrived_ns
-                )
-            )
+            group = OpenGroup(iostream, start, end, ts, text, lines, first, flags, bool(more), state, arrived_ns)
+            found.setdefault(segment, []).append(group)
         for groups in found.values():
-            groups.sort(key=_start)
+            if len(groups) > 1:
+                groups.sort(key=_start)
         return found
-
-
-_GROUP_FIELDS = [
-    "segment",
-    "start",
-    "end",
-    "length",
-    "iostream",
-    "ts",
-    "lines",
-    "first_length",
-    "flags",
-    "more",
-    "state",
-]
 
 
 def _start(group: OpenGroup) -> int:

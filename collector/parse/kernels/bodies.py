@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from collector.parse.kernels.docker import skip_blank, skip_string, skip_value
+from collector.parse.kernels.simd import signed
 from collector.parse.kernels.words import number_level, pack, pack_lower, value_level
 from collector.parse.layout import Bytes
 from collector.records import BODIES
@@ -36,10 +37,10 @@ def is_level_key(data: Bytes, at: int, length: int) -> bool:
     packed = pack_lower(data, at, length)
     if length <= 8:
         if length == 1:
-            return packed == _S and data[at] == 115
-        return packed == _LEVEL or packed == _LVL or packed == _SEVERITY or packed == _LOGLEVEL or packed == _AT_L
+            return bool(packed == _S and data[at] == 115)
+        return packed in (_LEVEL, _LVL, _SEVERITY, _LOGLEVEL, _AT_L)
     if length == 9:
-        return packed == _LOG_LEVE or packed == _LEVELNAM or packed == _LOG_UNDER_LEVE
+        return packed in (_LOG_LEVE, _LEVELNAM, _LOG_UNDER_LEVE)
     return (packed == _LEVEL_NA and length == 10) or (packed == _SEVERITY and length >= 12)
 
 
@@ -118,7 +119,7 @@ def _json_value_level(data: Bytes, at: int, end: int) -> int:
         return value_level(data, at + 1, stop - at - 2) if stop > 0 else 0
     number, digits = 0, 0
     while at < end and 48 <= data[at] <= 57 and digits < 4:
-        number = number * 10 + np.int64(data[at]) - 48
+        number = number * 10 + signed(data[at]) - 48
         at += 1
         digits += 1
     return number_level(number) if digits else 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from collector.parse.kernels.simd import copy16, equal_mask, load64, lowest_bit
+from collector.parse.kernels.simd import copy16, equal_mask, load64, lowest_bit, signed
 from collector.parse.kernels.stamps import parse_stamp
 from collector.parse.layout import Bytes
 from collector.records import FLAG_CLOCK, FLAG_INVALID_UTF8
@@ -63,7 +63,7 @@ def docker_line(data: Bytes, at: int, end: int, out: Bytes, o: int) -> tuple[int
 
 @njit(cache=True, nogil=True)
 def unescape(data: Bytes, i: int, end: int, out: Bytes, o: int) -> tuple[int, int, int]:
-    """(place behind the text in `out`, place behind the closing quote, flags) of a JSON string's inside, or (BAD, ..)."""
+    """(place behind the text in `out`, place behind the closing quote, flags) of a JSON string's inside, or BAD."""
     flags = 0
     while i < end:
         copy16(data, i, out, o)
@@ -100,7 +100,7 @@ def _four_hex(data: Bytes, at: int, end: int) -> int:
         return -1
     value = 0
     for k in range(4):
-        digit = np.int64(_HEX[data[at + k]])
+        digit = signed(_HEX[data[at + k]])
         if digit > 15:
             return -1
         value = value * 16 + digit

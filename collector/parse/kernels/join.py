@@ -37,9 +37,9 @@ def join_lines(
 ) -> tuple[int, int]:
     """(number of record rows, bytes of scattered records).
 
-    `lines` holds `count` read lines and has room behind them for one a carried group. `groups` has three rows a segment,
-    one an iostream; on return `open` says which of them wait on. `rules` are the bits of kernels/traces.py by format.
-    Rows of a segment stand in the order of their start.
+    `lines` holds `count` read lines and has room behind them for one a carried group. `groups` has three rows a
+    segment, one an iostream; on return `open` says which of them wait on. `rules` are the bits of kernels/traces.py by
+    format. Rows of a segment stand in the order of their start.
     """
     rows = 0
     extra = count
@@ -48,7 +48,9 @@ def join_lines(
         for iostream in range(_IOSTREAMS):
             groups[s * _IOSTREAMS + iostream].open = 0
         for c in range(segment.carried_from, segment.carried_to):
-            _resume(carried[c], lines[extra], extra, groups[s * _IOSTREAMS + carried[c].iostream], records[rows], rows, s)
+            _resume(
+                carried[c], lines[extra], extra, groups[s * _IOSTREAMS + carried[c].iostream], records[rows], rows, s
+            )
             rows += 1
             extra += 1
         format_rules = rules[segment.format]
@@ -96,9 +98,7 @@ def _judge(
     if line.flags & FLAG_UNPARSED:
         return _NEW
     first_begin = lines[record.first].begin
-    state = next_state(
-        text, line.begin, line.length, group.state, rules, record.lines, first_begin, group.first_length
-    )
+    state = next_state(text, line.begin, line.length, group.state, rules, record.lines, first_begin, group.first_length)
     if state == BREAK:
         return _NEW
     group.state = state

@@ -18,6 +18,7 @@ import numpy as np
 from numba import njit
 
 from collector.parse.kernels.bodies import is_level_key, logfmt_pair
+from collector.parse.kernels.simd import signed
 from collector.parse.kernels.words import (
     AMBIGUOUS,
     ERROR,
@@ -33,10 +34,8 @@ from collector.parse.layout import Bytes
 
 HEAD_BYTES = 120
 _ESC = 27
-_MONTHS_DAYS_ZONES = np.array(
-    [pack(word) for word in "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun utc gmt am pm".split()],
-    np.uint64,
-)
+_CALENDAR = "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun utc gmt am pm"
+_MONTHS_DAYS_ZONES = np.array([pack(word) for word in _CALENDAR.split(" ")], np.uint64)
 _TRACEBACK = np.uint64(pack("traceback"))
 _EXCEPTION = np.uint64(pack("exception"))
 _FATAL = np.uint64(pack("fatal"))
@@ -124,7 +123,7 @@ def _prefix_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
     if c == 60 and 48 <= d <= 57:  # <PRI> of syslog: facility * 8 + severity
         i, number = at + 1, 0
         while i < min(end, at + 4) and 48 <= data[i] <= 57:
-            number = number * 10 + np.int64(data[i]) - 48
+            number = number * 10 + signed(data[i]) - 48
             i += 1
         if i < end and data[i] == 62 and number < 192:
             return syslog_level(number & 7), i + 1
@@ -180,7 +179,9 @@ def _bracket_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
             before = data[i - 1]
             alone = before == opening or before == 58 or before == 32 or before == 109
             last = stop < end and (data[stop] == closing or data[stop] == _ESC or data[stop] == 32)
-            whole = alone and last and (before != 32 or _is_padding(data, at + 1, i)) and _ends(data, stop, end, closing)
+            whole = (
+                alone and last and (before != 32 or _is_padding(data, at + 1, i)) and _ends(data, stop, end, closing)
+            )
             if whole or (capital and code < AMBIGUOUS and alone and last):
                 return code & (AMBIGUOUS - 1), i
         i = stop
@@ -217,11 +218,17 @@ def _pair_level(data: Bytes, i: int, end: int) -> int:
 def _is_exception(data: Bytes, i: int, end: int) -> bool:
     """A qualified name that ends in Error or Exception and then the line or a colon: `a.b.FooException: text`."""
     stop = i
-    while stop < end and (_is_letter(data[stop]) or 48 <= data[stop] <= 57 or data[stop] == 46 or data[stop] == 95 or data[stop] == 36):
+    while stop < end and is_name_byte(data[stop]):
         stop += 1
     if stop < end and data[stop] != 58 and data[stop] != 10:
         return False
     return is_exception_name(data, i, stop)
+
+
+@njit(cache=True, nogil=True)
+def is_name_byte(c: int) -> bool:
+    """Of a qualified class name: letters, digits and . _ $"""
+    return _is_letter(c) or 48 <= c <= 57 or c == 46 or c == 95 or c == 36
 
 
 @njit(cache=True, nogil=True)
@@ -238,7 +245,7 @@ def _is_calendar(data: Bytes, at: int, length: int) -> bool:
     if length > 3:
         return False
     packed = pack_lower(data, at, length)
-    for word in _MONTHS_DAYS_ZONES:
+    for word in _MONTHS_DAYS_ZONES:  # noqa: SIM110 - numba compiles no generator
         if word == packed:
             return True
     return False

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 Bytes = npt.NDArray[np.uint8]
@@ -21,8 +20,11 @@ Bytes = npt.NDArray[np.uint8]
 PAD = 32
 """Bytes that an array must have behind the last one of interest."""
 
+_intrinsic: Any = intrinsic  # a kernel calls it without the typing context that its definition takes
+
 _I8 = ir.IntType(8)
 _I16 = ir.IntType(16)
+_I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
 _V16 = ir.VectorType(_I8, 16)
 
@@ -37,15 +39,16 @@ def _load16(context: Any, builder: Any, array_type: Any, array: Any, index: Any)
 
 
 def _splat(builder: Any, byte: Any) -> Any:
-    one = builder.insert_element(ir.Constant(_V16, ir.Undefined), byte, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(one, ir.Constant(_V16, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), 16), [0] * 16))
+    undefined = ir.Constant(_V16, ir.Undefined)
+    one = builder.insert_element(undefined, byte, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(_I32, 16), [0] * 16))
 
 
 def _bits(builder: Any, lanes: Any) -> Any:
     return builder.zext(builder.bitcast(lanes, _I16), _I64)
 
 
-@intrinsic
+@_intrinsic
 def equal_mask(typingctx: Any, array: Any, index: Any, byte: Any, other: Any) -> Any:
     """Bit k is set where array[index + k] is `byte` or `other`."""
 
@@ -57,7 +60,7 @@ def equal_mask(typingctx: Any, array: Any, index: Any, byte: Any, other: Any) ->
     return types.int64(array, types.int64, types.uint8, types.uint8), codegen
 
 
-@intrinsic
+@_intrinsic
 def high_mask(typingctx: Any, array: Any, index: Any) -> Any:
     """Bit k is set where array[index + k] is not ASCII."""
 
@@ -68,7 +71,7 @@ def high_mask(typingctx: Any, array: Any, index: Any) -> Any:
     return types.int64(array, types.int64), codegen
 
 
-@intrinsic
+@_intrinsic
 def copy16(typingctx: Any, source: Any, index: Any, target: Any, at: Any) -> Any:
     """target[at:at + 16] = source[index:index + 16]."""
 
@@ -80,18 +83,17 @@ def copy16(typingctx: Any, source: Any, index: Any, target: Any, at: Any) -> Any
     return types.void(source, types.int64, target, types.int64), codegen
 
 
-@intrinsic
+@_intrinsic
 def load64(typingctx: Any, array: Any, index: Any) -> Any:
     """Eight bytes as a little endian number."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = builder.load(_address(context, builder, signature.args[0], args[0], args[1], _I64), align=1)
-        return value
+        return builder.load(_address(context, builder, signature.args[0], args[0], args[1], _I64), align=1)
 
     return types.uint64(array, types.int64), codegen
 
 
-@intrinsic
+@_intrinsic
 def lowest_bit(typingctx: Any, mask: Any) -> Any:
     """Place of the lowest set bit of a mask that is not 0."""
 
@@ -99,3 +101,9 @@ def lowest_bit(typingctx: Any, mask: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), codegen
+
+
+@njit(cache=True, nogil=True)
+def signed(value: Any) -> int:
+    """A byte or another unsigned number for arithmetic with signed ones; numba would make a float of the two."""
+    return np.int64(value)  # type: ignore[return-value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from collector.parse.kernels.simd import signed
 from collector.parse.layout import Bytes
 
 _SECOND_NS = 1_000_000_000
@@ -24,10 +25,11 @@ def days_from_civil(year: int, month: int, day: int) -> int:
 @njit(cache=True, nogil=True)
 def _two(data: Bytes, at: int) -> int:
     """Two digits; at least 1000 where they are none."""
-    tens, ones = np.int64(data[at]) - 48, np.int64(data[at + 1]) - 48
+    tens, ones = signed(data[at]) - 48, signed(data[at + 1]) - 48
     if tens < 0 or tens > 9 or ones < 0 or ones > 9:
         return 1000
-    return tens * 10 + ones
+    number: int = tens * 10 + ones
+    return number
 
 
 @njit(cache=True, nogil=True)
@@ -66,7 +68,7 @@ def _fraction(data: Bytes, at: int, end: int) -> tuple[int, int]:
     at += 1
     nanos, scale = 0, 100_000_000
     while at < end and 48 <= data[at] <= 57:
-        nanos += (np.int64(data[at]) - 48) * scale
+        nanos += (signed(data[at]) - 48) * scale
         scale //= 10
         at += 1
     return nanos, at

@@ -1,8 +1,9 @@
 """Does a line go on with the record before it? A small state machine over the lines of one stream and iostream.
 
-What is joined: indented lines (Java's `\\tat`, .NET's and Node's `    at`, Ruby's `\\tfrom`, pretty-printed text), `Caused by:`,
-Python's tracebacks with their last line and chained ones, Go's panics with the goroutines behind them. A traceback or an
-exception's own line also goes on with a line of level warn or above right before it: loggers print the message first.
+What is joined: indented lines (Java's `\\tat`, .NET's and Node's `    at`, Ruby's `\\tfrom`, pretty-printed text),
+`Caused by:`, Python's tracebacks with their last line and chained ones, Go's panics with the goroutines behind them.
+A traceback or an exception's own line also goes on with a line of level warn or above right before it: loggers print
+the message first.
 Ordinary lines are never joined, whatever stands in them.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from collector.parse.kernels.levels import is_exception_name, text_level
+from collector.parse.kernels.levels import is_exception_name, is_name_byte, text_level
 from collector.parse.kernels.words import WARN
 from collector.parse.layout import Bytes
 
@@ -89,7 +90,7 @@ def next_state(
     if length == 0:
         return _blank(state)
     if state == ORDINARY:
-        if c == 67 and _starts(data, at, length, _CAUSED_BY) or c == 45 and _starts(data, at, length, _END_OF):
+        if (c == 67 and _starts(data, at, length, _CAUSED_BY)) or (c == 45 and _starts(data, at, length, _END_OF)):
             return ORDINARY
         if c == 83 and _starts(data, at, length, _SUPPRESSED):
             return ORDINARY
@@ -117,7 +118,7 @@ def _indented(data: Bytes, at: int, length: int, state: int, rules: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _blank(state: int) -> int:
-    if state == PY_END or state == PY_BLANK:
+    if state in (PY_END, PY_BLANK):
         return PY_BLANK
     return state if state == PY_CHAIN or state >= GO_PANIC else BREAK
 
@@ -179,23 +180,18 @@ def _is_go_call(data: Bytes, at: int, length: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _is_exception_line(data: Bytes, at: int, length: int) -> bool:
-    """`ValueError: text`, `a.b.FooException`, `KeyboardInterrupt`, `a.b.Interrupted: x`: a name, then a colon or nothing.
+    """`ValueError: text`, `a.b.FooException`, `KeyboardInterrupt`: a name, then a colon or nothing.
 
-    A name without a colon behind it must end in Error or Exception, or be one of Python's without.
+    The name ends in Error or Exception, or is one of Python's that do not.
     """
     i, end = at, at + length
     if i == end or not (65 <= data[i] <= 90 or 97 <= data[i] <= 122 or data[i] == 95):
         return False
-    while i < end and _is_name_byte(data[i]):
+    while i < end and is_name_byte(data[i]):
         i += 1
     if i < end and (data[i] != 58 or (i + 1 < end and data[i + 1] != 32)):
         return False
     return is_exception_name(data, at, i) or _is_python_exit(data, at, i - at)
-
-
-@njit(cache=True, nogil=True)
-def _is_name_byte(c: int) -> bool:
-    return 97 <= c <= 122 or 65 <= c <= 90 or 48 <= c <= 57 or c == 46 or c == 95 or c == 36
 
 
 _NOT_ERRORS = (_text(b"KeyboardInterrupt"), _text(b"SystemExit"), _text(b"StopIteration"), _text(b"GeneratorExit"))
@@ -203,7 +199,7 @@ _NOT_ERRORS = (_text(b"KeyboardInterrupt"), _text(b"SystemExit"), _text(b"StopIt
 
 @njit(cache=True, nogil=True)
 def _is_python_exit(data: Bytes, at: int, length: int) -> bool:
-    for name in _NOT_ERRORS:
+    for name in _NOT_ERRORS:  # noqa: SIM110 - numba compiles no generator
         if length == len(name) and _starts(data, at, length, name):
             return True
     return False
@@ -217,7 +213,7 @@ def _is_goroutine(data: Bytes, at: int, length: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _has_panic(data: Bytes, at: int, length: int) -> bool:
-    for i in range(at, at + min(length, 256) - 4):
+    for i in range(at, at + min(length, 256) - 4):  # noqa: SIM110 - numba compiles no generator
         if data[i] == 112 and _starts(data, i, 5, _PANIC[:5]):
             return True
     return False
@@ -233,7 +229,7 @@ def _ends_with_traceback(data: Bytes, at: int, length: int) -> bool:
 def _starts(data: Bytes, at: int, length: int, text: Bytes) -> bool:
     if length < len(text):
         return False
-    for k in range(len(text)):
+    for k in range(len(text)):  # noqa: SIM110 - numba compiles no generator
         if data[at + k] != text[k]:
             return False
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from collector.parse.kernels.simd import signed
 from collector.parse.layout import Bytes
 from collector.records import LEVELS
 
@@ -80,10 +81,11 @@ def word_level(data: Bytes, at: int, length: int) -> int:
     if length < 3 or length > 13:
         return 0
     packed = pack_lower(data, at, length)
-    slot = np.int64((packed * _FACTOR) >> _SHIFT)
+    slot = signed((packed * _FACTOR) >> _SHIFT)
     if _KEYS[slot] != packed or _IS_LONG[slot] != (length > 8):
         return 0
-    return np.int64(_CODES[slot])
+    code: int = signed(_CODES[slot])
+    return code
 
 
 @njit(cache=True, nogil=True)
