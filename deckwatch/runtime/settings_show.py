@@ -17,7 +17,9 @@ from deckwatch.runtime.settings_fields import (
     env_name,
     expectation,
     group_of,
+    items_of,
     options,
+    values_of,
 )
 
 _WIDTH = 100
@@ -49,10 +51,18 @@ def _group(cls: type[msgspec.Struct], value: msgspec.Struct | None, steps: tuple
 def _about(option: Option, steps: tuple[str, ...], indent: str) -> Iterator[str]:
     yield from _wrapped(option.help, indent)
     yield f"[{expectation(option.name, option.hint)}] {env_name(steps)}"
+    item = group_of(items_of(option.hint) or values_of(option.hint))
+    for below in options(item).values() if item else ():
+        required = ", required" if below.required else ""
+        yield from _hanging(f"- {below.name}: {below.help} [{expectation(below.name, below.hint)}{required}]", indent)
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+
+
+def _hanging(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH - len(indent), subsequent_indent="    ", break_long_words=False)
 
 
 def _line(option: Option, current: object, indent: str, *, shown: bool) -> Iterator[str]:

@@ -61,11 +61,15 @@ def test_config_show_documents_every_option_and_is_a_file_that_loads(section: st
     done = deckwatch("config", "show", section)
     assert done.returncode == 0, done.stderr
     assert list(yaml.safe_load(done.stdout)) == [section]
-    lines = [line.strip() for line in done.stdout.splitlines()]
-    for number, line in enumerate(lines):
-        if line and not line.startswith("#") and not line.endswith(":"):
-            assert f"] DECKWATCH_{section.upper()}__" in lines[number - 1], line
-            assert lines[number - 2].startswith("# "), f"{line} has no help"
+    about: list[str] = []
+    for line in map(str.strip, done.stdout.splitlines()):
+        if line.startswith("# "):
+            about.append(line)
+            continue
+        if line and not line.endswith(":"):
+            where = [f"] DECKWATCH_{section.upper()}__" in text for text in about]
+            assert any(where[1:]), f"{line} lacks its help or its environment variable"
+        about.clear()
     file = tmp_path / "deckwatch.yaml"
     file.write_text(done.stdout)
     again = deckwatch("config", "show", section, "--config", str(file))

@@ -235,6 +235,8 @@ def test_show_is_yaml_that_loads_to_the_same_settings(tmp_path: Path) -> None:
         assert load(Settings, section="agent", file=write(tmp_path, text)) == want
     assert "    # Raw bytes of a batch.\n" in text
     assert "# [a whole number >= 1024 (bytes, or like 64MiB)] DECKWATCH_AGENT__SHIP__BATCH_BYTES\n" in text
+    assert "  # - retries: How often. [a whole number >= 0 and <= 9]\n" in text
+    assert "  # - url: Where to. [text matching ^https?://, required]\n" in text
     assert "  # collector: (required)\n" in show(Needy, section="agent")
 
 
