@@ -121,9 +121,7 @@ def _found(rule: AlertRule, vector: Vector, now_ns: int, around: Surroundings) -
         named[ALERTNAME] = rule.name
         labels = tuple(sorted((name, text) for name, text in named.items() if text))
         if labels in found:
-            raise EvaluationError(
-                f"two alerts would have the labels {_shown(labels)}"
-            )
+            raise EvaluationError(f"two alerts would have the labels {_shown(labels)}")
         annotations = tuple((name, text.expand(rule.name, data)) for name, text in rule.annotations)
         found[labels] = Alert(labels, source, AlertState.PENDING, now_ns, sample.value, annotations, now_ns)
     return found

@@ -1,0 +1,194 @@
+"""Alerting, put together in the order in which data flows:
+
+records -> log metrics ->\\
+                          rules (on time, on arrival) -> states -> outbox -> receivers
+samples -> head --------->/
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge
+
+from alerting.api import AlertingApi
+from alerting.notify.delivery import Delivery, DeliveryMetrics
+from alerting.notify.notifier import Notifier
+from alerting.notify.receivers import receivers
+from alerting.rules.evaluator import Evaluator, EvaluatorMetrics
+from alerting.rules.files import BadRules, load_rules
+from alerting.rules.logmetric_store import LogMetricStore
+from alerting.rules.logmetrics import LogMetrics
+from alerting.rules.model import RuleSet
+from alerting.rules.published import Published
+from alerting.rules.schedule import Schedule
+from alerting.rules.state import Surroundings
+from alerting.rules.watch import Look, look
+from alerting.settings import AlertingSettings
+from alerting.state_store import StateStore
+from collector.metrics.families import Family
+from collector.metrics.head import Head
+from collector.metrics.series import Sources
+from collector.records import RecordConsumer
+from deckwatch.runtime.clock import Clock
+from deckwatch.runtime.faults import Unusable
+
+log = logging.getLogger(__name__)
+
+FORGET_EVERY_S = 60.0
+REPEAT_EVERY_S = 15.0
+
+
+class Alerting:
+    """Built before the collector runs. `consumers` gets the records, `routes` and `families` go to the web server,
+    `run` is a task beside the collector's, `stop` comes last."""
+
+    def __init__(
+        self,
+        settings: AlertingSettings,
+        rules_globs: Iterable[str],
+        data_dir: Path,
+        head: Head,
+        clock: Clock,
+        registry: CollectorRegistry,
+    ) -> None:
+        """Raises Unusable: faults in rule files or receivers (all of them at once), a database that can't be used."""
+        self._settings = settings
+        self._globs = (*settings.rules, *rules_globs)
+        self._head = head
+        self._clock = clock
+        self._store = StateStore(data_dir / "alerts.sqlite")
+        self._log_store = LogMetricStore(data_dir / "logmetrics.sqlite")
+        to = receivers(settings.webhooks)
+        repeat_ns = int(settings.repeat_interval_s * 1e9)
+        self._delivery = Delivery(
+            self._store,
+            to,
+            clock,
+            DeliveryMetrics(registry),
+            external_url=settings.external_url,
+            timeout_s=settings.send_timeout_s,
+            retry_most_s=settings.retry_most_s,
+            give_up_after_s=settings.give_up_after_s,
+            repeat_interval_ns=repeat_ns,
+        )
+        notifier = Notifier(
+            self._store,
+            to,
+            external_url=settings.external_url,
+            external_labels=settings.external_labels,
+            repeat_interval_ns=repeat_ns,
+        )
+        self._published = Published()
+        self._log_metrics = LogMetrics(
+            self._log_store,
+            registry,
+            is_silent=head.is_silent,
+            changed=lambda tenant, names: self._schedule.metrics_changed(tenant, names),
+            max_series=settings.log_metric_series,
+        )
+        self._evaluator = Evaluator(
+            Sources((self._log_metrics, head, self._published)),
+            self._store,
+            notifier,
+            EvaluatorMetrics(registry),
+            self._published,
+            Surroundings(settings.external_labels, settings.external_url),
+            self._delivery.wake,
+        )
+        self._schedule = Schedule(self._evaluator, clock, registry, arrival_gap_s=settings.arrival_gap_s)
+        self._api = AlertingApi(self._evaluator, self._store)
+        self._good = Gauge(
+            "deckwatch_alerting_rules_good", "1 where the rule files on disk are those in force.", registry=registry
+        )
+        self._loaded = Gauge("deckwatch_alerting_rules", "Rules in force.", registry=registry)
+        self._seen: Look = look(self._globs)
+        try:
+            self._take(self._load())
+        except BadRules as error:
+            raise Unusable(str(error)) from None
+
+    def consumers(self) -> RecordConsumer:
+        return self._log_metrics
+
+    def routes(self) -> list[web.RouteDef]:
+        return self._api.routes()
+
+    def families(self, tenant: str, at_ns: int) -> Iterator[Family]:
+        """For /metrics: log metrics, ALERTS, recorded series."""
+        yield from self._log_metrics.families(tenant, at_ns)
+        yield from self._published.families(tenant, at_ns)
+
+    def reload(self) -> bool:
+        """Read the rule files again, now. False: they can't be used, the log says why, the old ones stay in force."""
+        self._seen = look(self._globs)
+        try:
+            self._take(self._load())
+        except BadRules as error:
+            self._good.set(0)
+            log.error("rule files can't be used, those loaded before stay in force:\n%s", error)
+            return False
+        except sqlite3.Error as error:
+            self._good.set(0)
+            log.error("rule files were read but can't be put in force, those before stay: %s", error)
+            return False
+        log.info("rule files were loaded again")
+        return True
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        self._schedule.start()
+        self._delivery.wake()
+        try:
+            await self._delivery.run()
+        finally:
+            self._schedule.stop()
+
+    async def stop(self) -> None:
+        """After `run` has ended and the last records were committed. Idempotent."""
+        self._schedule.stop()
+        self._store.close()
+        self._log_store.close()
+
+    def _load(self) -> RuleSet:
+        return load_rules(self._globs, default_interval_ns=int(self._settings.evaluation_interval_s * 1e9))
+
+    def _take(self, rules: RuleSet) -> None:
+        ranges = [
+            (selector.name, range_ns)
+            for group in rules.groups
+            for rule in group.rules
+            for selector, range_ns in rule.expression.ranges()
+            if range_ns
+        ]
+        self._evaluator.load(rules.groups, self._clock.now_ns())
+        counted = {metric.name for metric in rules.log_metrics}
+        self._log_metrics.set_metrics(rules.log_metrics, _longest(ranges))
+        self._head.history.keep((name, range_ns) for name, range_ns in ranges if name not in counted)
+        self._schedule.set_groups(self._evaluator.groups.values())
+        self._schedule.every(self._settings.reload_interval_s, "look at rule files", self._reload_if_changed)
+        self._schedule.every(REPEAT_EVERY_S, "repeat notifications", self._repeat)
+        self._schedule.every(FORGET_EVERY_S, "forget old series", self._forget)
+        self._good.set(1)
+        self._loaded.set(sum(len(group.rules) for group in rules.groups))
+
+    def _reload_if_changed(self) -> None:
+        if look(self._globs) != self._seen:
+            self.reload()
+
+    def _repeat(self) -> None:
+        self._evaluator.repeat(self._clock.now_ns())
+
+    def _forget(self) -> None:
+        self._head.forget_old(self._clock.now_ns())
+
+
+def _longest(ranges: Iterable[tuple[str, int]]) -> dict[str, int]:
+    longest: dict[str, int] = {}
+    for name, range_ns in ranges:
+        longest[name] = max(longest.get(name, 0), range_ns)
+    return longest

@@ -1,0 +1,142 @@
+"""When groups are evaluated: each at its interval, in a slot of its own; and at once when lines arrive that one of
+its rules counts.
+
+The slots are Prometheus' (rules/group.go): a group's offset in its interval comes from its name, so that groups don't
+all run at once and a restart keeps to the same times. A slot that was missed is counted, not caught up with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from prometheus_client import CollectorRegistry, Counter
+
+from alerting.rules.evaluator import Evaluator, GroupRun
+from deckwatch.runtime.clock import Clock
+
+log = logging.getLogger(__name__)
+
+
+class Schedule:
+    """Lives in one event loop: `start` and everything else is called from there, except `metrics_changed`."""
+
+    def __init__(
+        self, evaluator: Evaluator, clock: Clock, registry: CollectorRegistry, *, arrival_gap_s: float
+    ) -> None:
+        self._evaluator = evaluator
+        self._clock = clock
+        self._gap_s = arrival_gap_s
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._scheduler.add_listener(self._missed, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._arrived_at: dict[str, float] = {}
+        self._due: dict[str, asyncio.TimerHandle] = {}
+        self._missed_slots = Counter(
+            "deckwatch_alerting_group_slots_missed_total",
+            "Evaluations that did not take place since the time for them had passed.",
+            registry=registry,
+        )
+        self._broken = Counter(
+            "deckwatch_alerting_group_failures_total",
+            "Evaluations that ended in an unforeseen error.",
+            registry=registry,
+        )
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        self._loop = None
+        for due in self._due.values():
+            due.cancel()
+        self._due.clear()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def set_groups(self, groups: Iterable[GroupRun]) -> None:
+        """Instead of those before."""
+        self._scheduler.remove_all_jobs()
+        for run in groups:
+            interval_s = run.group.interval_ns / 1e9
+            self._scheduler.add_job(
+                self._slot,
+                IntervalTrigger(
+                    seconds=interval_s, start_date=next_slot(run.group.key, interval_s, self._now()), timezone=UTC
+                ),
+                args=[run.group.key],
+                id=run.group.key,
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=max(1, int(interval_s)),
+            )
+
+    def every(self, seconds: float, name: str, work: Callable[[], None]) -> None:
+        """Other work that comes again and again. Kept apart from groups: `set_groups` must come first."""
+
+        async def job() -> None:
+            work()
+
+        self._scheduler.add_job(job, IntervalTrigger(seconds=seconds, timezone=UTC), id=name, coalesce=True)
+
+    def metrics_changed(self, tenant: str, names: frozenset[str]) -> None:
+        """Log metrics counted something. From any thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._arrived, tenant, names)
+
+    def _arrived(self, tenant: str, names: frozenset[str]) -> None:
+        for key, run in self._evaluator.groups.items():
+            if run.group.tenant != tenant or key in self._due or not names_any(run, names):
+                continue
+            wait_s = self._arrived_at.get(key, float("-inf")) + self._gap_s - self._clock.monotonic()
+            if self._loop is not None:
+                self._due[key] = self._loop.call_later(max(0.0, wait_s), self._evaluate_arrival, key)
+
+    def _evaluate_arrival(self, key: str) -> None:
+        self._due.pop(key, None)
+        self._arrived_at[key] = self._clock.monotonic()
+        self._evaluate(key)
+
+    async def _slot(self, key: str) -> None:
+        self._evaluate(key)
+
+    def _evaluate(self, key: str) -> None:
+        run = self._evaluator.groups.get(key)
+        if run is None:
+            return
+        try:
+            self._evaluator.evaluate(run, self._clock.now_ns())
+        except Exception:  # one group's unforeseen error must not end the others' evaluations
+            self._broken.inc()
+            log.exception(
+                "the rule group %s could not be evaluated; it is tried again at its next time", run.group.name
+            )
+
+    def _missed(self, event: JobEvent) -> None:
+        self._missed_slots.inc()
+
+    def _now(self) -> float:
+        return self._clock.now_ns() / 1e9
+
+
+def names_any(run: GroupRun, names: frozenset[str]) -> bool:
+    """Does a rule of the group look at one of these metrics?"""
+    selectors = [selector for rule in run.rules for selector, _ in rule.rule.expression.ranges()]
+    return any(selector.takes_name(name) for selector in selectors for name in names)
+
+
+def next_slot(key: str, interval_s: float, now_s: float) -> datetime:
+    """The first time after now that is the group's offset past a multiple of its interval."""
+    share = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") / 2**64
+    offset_s = share * interval_s
+    base_s = (now_s // interval_s) * interval_s + offset_s
+    at_s = base_s if base_s > now_s else base_s + interval_s
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=at_s)
