@@ -26,6 +26,7 @@ from collector.parse.state import CloseDecision
 from collector.records import RecordConsumer, RecordFrame, SampleConsumer
 from collector.store.embedded.manifest import DeadLetter, GapRow
 from collector.store.embedded.store import EmbeddedStore, Sealing
+from collector.warm import warm
 from deckwatch.runtime.backoff import Backoff
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Reject, Retry
@@ -145,6 +146,7 @@ class Pipeline:
             tasks.create_task(self._maintain(), name="store maintenance")
 
     async def _apply_forever(self) -> None:
+        await self._in_worker(warm)
         while True:
             self._arrival.clear()
             while self._applied_seq < self._journal.durable_seq:

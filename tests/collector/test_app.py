@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -65,7 +66,8 @@ async def running(
         stop = asyncio.Event()
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(collector.run(stop, address.set_result, env or {}))
-        await asyncio.wait([task, address], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [task, address]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             await task
         async with aiohttp.ClientSession() as session:
@@ -244,8 +246,6 @@ async def test_the_epoch_stays_over_restarts_and_changes_with_a_restored_copy(tm
 
     first = await epoch(tmp_path / "a")
     assert await epoch(tmp_path / "a") == first
-    import shutil
-
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     assert await epoch(tmp_path / "b") != first
 
