@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from deckwatch import cli_daemon
-from deckwatch.runtime.logging import LogFormat, LogLevel
 from deckwatch.runtime.settings import load
 
 
@@ -35,8 +34,8 @@ def agent(
     config: Path | None,
     token_file: Path | None,
     insecure: bool,
-    log_level: LogLevel | None,
-    log_format: LogFormat | None,
+    log_level: str | None,
+    log_format: str | None,
 ) -> None:
     """Ship this host's container logs, files, container and host metrics to a collector."""
     from agent.settings import AgentSettings

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from deckwatch import cli_daemon
-from deckwatch.runtime.logging import LogFormat, LogLevel
 from deckwatch.runtime.settings import Sections, load_all
 
 
@@ -29,8 +28,8 @@ def collector(
     config: Path | None,
     token_file: Path | None,
     insecure: bool,
-    log_level: LogLevel | None,
-    log_format: LogFormat | None,
+    log_level: str | None,
+    log_format: str | None,
 ) -> None:
     """Take, keep and answer for what agents ship."""
     from collector.settings import CollectorSettings

@@ -35,8 +35,10 @@ TOKEN_FILE = click.option(
     help="File with the bearer token (or DECKWATCH_TOKEN in the environment).",
 )
 INSECURE = click.option("--insecure", is_flag=True, help="Listen to other machines without a token.")
-LOG_LEVEL = click.option("--log-level", type=click.Choice([*LogLevel]), help="Least level of its own log lines.")
-LOG_FORMAT = click.option("--log-format", type=click.Choice([*LogFormat]), help="Of its own log lines.")
+_LEVELS = click.Choice([level.value for level in LogLevel])
+_FORMATS = click.Choice([form.value for form in LogFormat])
+LOG_LEVEL = click.option("--log-level", type=_LEVELS, help="Least level of its own log lines.")
+LOG_FORMAT = click.option("--log-format", type=_FORMATS, help="Of its own log lines.")
 
 
 def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:

@@ -8,14 +8,16 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
 from deckwatch import cli_daemon
 from deckwatch.cli_config import settings_structs
-from deckwatch.runtime.listen import Listen, check_listen, parse_listen
+from deckwatch.runtime.listen import check_listen, parse_listen
 from deckwatch.runtime.logging import LogFormat, LogLevel, LogSettings, setup_logging
-from deckwatch.runtime.places import DEFAULT_PORT, state_home
-from deckwatch.runtime.settings import load_all
+from deckwatch.runtime.places import state_home
+from deckwatch.runtime.settings import Loaded, load_all
 from deckwatch.runtime.signals import handle_signals
+from deckwatch.runtime.tls import client_context
 from deckwatch.runtime.tokens import read_token
 from deckwatch.up.app import Up
 from deckwatch.up.console import Console
@@ -50,41 +52,57 @@ def up(
     config: Path | None,
     token_file: Path | None,
     insecure: bool,
-    log_level: LogLevel | None,
+    log_level: str | None,
 ) -> None:
     """Watch this machine: collector, agent and alerts, each in a process of its own, until Ctrl-C.
 
     SIGHUP has the rule files read again; on a terminal it stops, as the terminal is gone then.
     """
-    at = parse_listen(listen) if listen else Listen("127.0.0.1", DEFAULT_PORT)
-    token = read_token(token_file, os.environ)
-    check_listen(at, token=token, insecure=insecure)
-    options = UpOptions(
-        data_dir=data_dir or state_home(os.environ),
-        listen=at,
+    place = data_dir or state_home(os.environ)
+    overrides = {
+        "agent.collector": "http://127.0.0.1",  # it is told the real one when the collector has it
+        "agent.logs": logs,
+        "agent.state_dir": place / "agent",
+        "alerting.rules": rules,
+        "collector.data_dir": place / "collector",
+        "collector.insecure": insecure,
+        "collector.listen": listen,
+        "collector.token_file": token_file,
+    }
+    loaded = load_all(settings_structs(), file=config, env=os.environ, overrides=cli_daemon.given(overrides))
+    options = _options(place, loaded)
+    options = msgspec.structs.replace(
+        options,
         logs=logs,
         rules=rules,
         webhooks=webhook,
         docker=not no_docker,
         config=config,
-        insecure=insecure,
-        token_file=token_file,
-        token=token,
-        log_level=log_level or LogLevel.WARNING,
+        log_level=log_level or LogLevel.WARNING.value,
         own_place=data_dir is not None,
     )
-    load_all(settings_structs(), file=config, env=os.environ, overrides=_by_children(options))
     setup_logging(LogSettings(level=LogLevel.WARNING, format=LogFormat.TEXT))
     asyncio.run(_run(options))
 
 
-def _by_children(options: UpOptions) -> dict[str, object]:
-    """What the children get on their command lines, so that all faults of the file are told here, once."""
-    return {
-        "agent.collector": "http://127.0.0.1",
-        "agent.state_dir": str(options.data_dir / "agent"),
-        "collector.data_dir": str(options.data_dir / "collector"),
-    }
+def _options(place: Path, loaded: Loaded) -> UpOptions:
+    """What file, environment and command line say together. Raises Unusable here, before anything is started."""
+    from agent.settings import AgentSettings
+    from collector.settings import CollectorSettings
+
+    collector, agent = loaded.of(CollectorSettings), loaded.of(AgentSettings)
+    listen = parse_listen(collector.listen)
+    token = read_token(collector.token_file, os.environ)
+    check_listen(listen, token=token, insecure=collector.insecure)
+    client_context(agent.tls)
+    return UpOptions(
+        data_dir=place,
+        listen=listen,
+        insecure=collector.insecure,
+        token_file=collector.token_file,
+        token=token,
+        tls=agent.tls,
+    )
 
 
 async def _run(options: UpOptions) -> None:

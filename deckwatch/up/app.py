@@ -18,6 +18,7 @@ from deckwatch.runtime.announce import Announced, Line
 from deckwatch.runtime.datadir import DataDir
 from deckwatch.runtime.faults import MESSAGE_PREFIX, Fault, Unusable
 from deckwatch.runtime.listen import Listen, parse_listen
+from deckwatch.runtime.tls import client_context
 from deckwatch.up.console import Console
 from deckwatch.up.keeper import GaveUp, Keeper
 from deckwatch.up.plan import PYTHON, UpOptions, agent_command, collector_command
@@ -113,7 +114,9 @@ class Up:
 
     async def _show_status(self, stop: asyncio.Event) -> None:
         before: Reading | None = None
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        connector = aiohttp.TCPConnector(ssl=client_context(self._options.tls))
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             while not stop.is_set():
                 now = await self._read(session)
                 if before is not None:  # the first look has no rates yet
@@ -173,7 +176,8 @@ def explained(gave_up: GaveUp) -> Fault:
     if gave_up.why is Why.UNUSABLE and said[1]:
         return Unusable(said[2])
     last = "".join(f"\n  {line}" for line in gave_up.last_lines)
-    return Fault(f"the {gave_up.name} {gave_up.why}; its last lines:{last or ' none'}")
+    message = f"the {gave_up.name} {gave_up.why}; its last lines:{last or ' none'}"
+    return Unusable(message) if gave_up.why is Why.UNUSABLE else Fault(message)
 
 
 async def _unless(stop: asyncio.Event, doing: Coroutine[object, object, object]) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from deckwatch.runtime.listen import Listen
 from deckwatch.runtime.settings_fields import Secret
+from deckwatch.runtime.tls import ClientTls
 
 
 class UpOptions(msgspec.Struct, frozen=True):
@@ -22,6 +23,7 @@ class UpOptions(msgspec.Struct, frozen=True):
     insecure: bool = False
     token_file: Path | None = None
     token: Secret | None = None  # what token_file or the environment holds, for asking the children's /metrics
+    tls: ClientTls = ClientTls()  # for the same
     log_level: str = "warning"
     own_place: bool = False  # data_dir is not the default one: commands need to be told the address
     drain_s: float = 20.0  # for each child, before it is killed
