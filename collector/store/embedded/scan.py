@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 import polars as pl
 
+from collector.parse.fields import field_expr
 from collector.records import IOSTREAMS, LEVELS, Origin
 from collector.search.fields import FLAG_NAMES, NUMBERS, TIMES, Kind, body_name, kind_of, origin_fields
 from collector.search.plan import Compiled, compile
@@ -218,8 +219,6 @@ def _value_of(field: str, origins: Mapping[int, Origin]) -> tuple[frozenset[str]
             ids = pl.Series(list(known), dtype=pl.UInt32)
             texts = pl.Series(list(known.values()), dtype=pl.String)
             return frozenset({"origin"}), pl.col("origin").replace_strict(ids, texts, return_dtype=pl.String)
-    from collector.parse.fields import field_expr
-
     return frozenset({"message", "body"}), field_expr(body_name(field))
 
 

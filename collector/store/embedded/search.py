@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import polars as pl
 
+from collector.parse.fields import body_fields
 from collector.records import LEVELS
 from collector.search.fields import origin_fields, public_name
 from collector.search.query import Query
@@ -222,8 +223,6 @@ class EmbeddedSearch:
     async def _body_names(self, plan: Plan) -> dict[str, int]:
         """From a sample: the names of fields in bodies and how many of the records looked at have them."""
         counts: dict[str, int] = {}
-        from collector.parse.fields import body_fields
-
         left = _BODY_SAMPLE
         async for rows in self._each(plan.blocks, lambda block: scan.some_bodies(plan, block, 200)):
             for message, body in rows.head(left).iter_rows():
