@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import combinations
 
 import msgspec
@@ -127,13 +128,21 @@ def _path(keys: list[str]) -> str:
 
 
 def _logfmt_expr(message: pl.Expr, name: str) -> pl.Expr:
-    """Values without quotes are found in the text with all quoted ones emptied, a fifth of the work; others by walking
-    over the tokens before them."""
-    message = pl.when(message.str.contains(f"{name}=", literal=True)).then(message)
+    return message.map_batches(partial(_logfmt_values, name), return_dtype=pl.String, is_elementwise=True)
+
+
+def _logfmt_values(name: str, messages: pl.Series) -> pl.Series:
+    """Values without quotes are found in the text with all quoted ones emptied; what is left, by walking over the
+    tokens before it, which takes five times as long."""
     key = pl.escape_regex(name)
-    emptied = message.str.replace_all(rf"=(?s:{_QUOTED})", '=""')
-    plain = emptied.str.extract(rf'(?:\A| ){key}=([^ \n"]+)(?:[ \n]|\z)', 1)
-    pattern = rf'(?s:{_BEFORE}){key}=(?:{_QUOTED}|((?:[^ \n"][^ \n]*)?))(?:[ \n]|\z)'
-    groups = pl.when(plain.is_null()).then(message).str.extract_groups(pattern)
-    quoted = groups.struct.field("1").str.replace_many(list(_ESCAPES), list(_ESCAPES.values()))
-    return pl.coalesce(plain, quoted, groups.struct.field("2"))
+    has_key = messages.str.contains(f"{name}=", literal=True).fill_null(False)
+    candidates = messages.filter(has_key)
+    emptied = candidates.str.replace_all(rf"=(?s:{_QUOTED})", '=""')
+    values = emptied.str.extract(rf'(?:\A| ){key}=([^ \n"]+)(?:[ \n]|\z)', 1)
+    left = values.is_null()
+    if left.any():
+        pattern = rf'(?s:{_BEFORE}){key}=(?:{_QUOTED}|((?:[^ \n"][^ \n]*)?))(?:[ \n]|\z)'
+        groups = candidates.filter(left).str.extract_groups(pattern).struct
+        quoted = groups.field("1").str.replace_many(list(_ESCAPES), list(_ESCAPES.values()))
+        values = values.scatter(left.arg_true(), quoted.zip_with(quoted.is_not_null(), groups.field("2")))
+    return pl.Series([None], dtype=pl.String).new_from_index(0, len(messages)).scatter(has_key.arg_true(), values)
