@@ -77,7 +77,15 @@ class Collector:
         self.parser = Parser(settings.parse)
         if self.store.parser_state:
             self.parser.restore(self.store.parser_state)
-        self.pipeline = Pipeline(self.journal, self.parser, self.store, clock=clock, registry=self.registry)
+        self.pipeline = Pipeline(
+            self.journal,
+            self.parser,
+            self.store,
+            clock=clock,
+            registry=self.registry,
+            forget_streams_s=settings.intake.forget_streams_s,
+            forget=self.positions.forget,
+        )
         self.intake = Intake(
             settings.intake,
             self.journal,

@@ -41,6 +41,8 @@ T = TypeVar("T")
 _CACHE_BYTES = 64 << 20  # of batches that wait decoded; what is beyond is read from the journal again
 _GROUP_BYTES = 16 << 20
 _CLOSE_EVERY_S = 0.25
+_GROUP_AGE_NS = 1_000_000_000  # a trace that nothing was added to for so long is complete
+_MAINTAIN_EVERY_S = 5.0
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -75,14 +77,18 @@ class Pipeline:
         *,
         clock: Clock,
         registry: CollectorRegistry,
-        group_age_ns: int = 500_000_000,
+        forget_streams_s: float = 30 * 86400.0,
+        forget: Callable[[list[str]], None] = lambda keys: None,
     ) -> None:
-        """`parser` must have been restored from the store's state; reading goes on behind the store's position."""
+        """`parser` must have been restored from the store's state; reading goes on behind the store's position.
+
+        `forget` is told the keys of streams that no agent has listed for `forget_streams_s`."""
         self._journal = journal
         self._parser = parser
         self._store = store
         self._clock = clock
-        self._group_age_ns = group_age_ns
+        self._forget_streams_s = forget_streams_s
+        self._forget = forget
         self._records: list[RecordConsumer] = []
         self._samples: list[SampleConsumer] = []
         self._frame_listeners: list[Callable[[RecordFrame], None]] = []
@@ -285,7 +291,7 @@ class Pipeline:
         """A group of lines that nothing was added to for a while is closed; that is journaled before it is done."""
         while True:
             await self._clock.sleep(_CLOSE_EVERY_S)
-            decision = await self._in_worker(self._parser.close_due, self._clock.now_ns(), self._group_age_ns)
+            decision = await self._in_worker(self._parser.close_due, self._clock.now_ns(), _GROUP_AGE_NS)
             if decision is not None:
                 await self._journal_decision(decision)
 
@@ -341,12 +347,16 @@ class Pipeline:
     async def _maintain(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await self._clock.sleep(5.0)
+            await self._clock.sleep(_MAINTAIN_EVERY_S)
             if self._seal_is_due():
                 await self._begin_seal()
             try:
                 await loop.run_in_executor(self._maintenance, self._store.retain)
                 await loop.run_in_executor(self._maintenance, self._store.compact_all)
+                seen_before_ns = self._clock.now_ns() - int(self._forget_streams_s * 1e9)
+                self._forget(
+                    await loop.run_in_executor(self._maintenance, self._store.manifest.forget_streams, seen_before_ns)
+                )
             except OSError as error:
                 log.error("store: maintenance failed and will be tried again: %s", error)
 
@@ -371,6 +381,8 @@ class Pipeline:
 
     def close(self) -> None:
         """After `run` has ended."""
+        if self._sealing is not None:
+            self._sealing.cancel()
         self._worker.shutdown()
         self._maintenance.shutdown()
 
