@@ -82,6 +82,7 @@ class DockerFinder:
             await self._look_at_disk()
         else:
             self._fault = None
+            self._metrics.engine_up.set(1)
             await self._check_disk()
 
     async def run(self) -> None:
