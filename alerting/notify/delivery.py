@@ -89,6 +89,7 @@ class Delivery:
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
             for receiver in self._receivers:
                 tasks.create_task(self._work(session, receiver), name=f"deliver to {receiver.name}")
+            await asyncio.Event().wait()  # without receivers too
 
     async def _work(self, session: aiohttp.ClientSession, receiver: Receiver) -> None:
         backoff = Backoff(first_s=0.5, most_s=self._retry_most_s)

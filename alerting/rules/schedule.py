@@ -22,6 +22,7 @@ from alerting.rules.evaluator import Evaluator, GroupRun
 from deckwatch.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
+logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of each run at level info
 
 
 class Schedule:

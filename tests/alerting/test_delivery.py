@@ -1,0 +1,351 @@
+"""Messages to real receivers: retries, refusals, restarts, and no secret in any log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from alerting.notify.delivery import Delivery, DeliveryMetrics
+from alerting.notify.message import GroupAlert
+from alerting.notify.notifier import Notifier
+from alerting.notify.receivers import host_of, receivers
+from alerting.notify.webhook import retry_after_s
+from alerting.settings import WebhookSettings
+from alerting.state_store import StateStore
+from deckwatch.runtime.clock import SystemClock
+from deckwatch.runtime.faults import Unusable
+from deckwatch.runtime.settings import Secret
+from tests.fixtures.webhook_receiver import WebhookReceiver, webhook_receiver
+
+S = 1_000_000_000
+HOUR_NS = 3600 * S
+GROUP = (("alertname", "Hot"),)
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[WebhookReceiver]:
+    async with webhook_receiver() as receiver:
+        yield receiver
+
+
+def alert(container: str, ends_ns: int = 0) -> GroupAlert:
+    return GroupAlert((("alertname", "Hot"), ("container", container)), (), S, ends_ns)
+
+
+class Desk:
+    """A notifier and its delivery over one store, as the app makes them."""
+
+    def __init__(self, path: Path, *webhooks: WebhookSettings, give_up_after_s: float = 3600) -> None:
+        self.registry = CollectorRegistry()
+        self.store = StateStore(path / "alerts.sqlite")
+        to = receivers(webhooks)
+        self.notifier = Notifier(
+            self.store, to, external_url="http://me", external_labels={}, repeat_interval_ns=4 * HOUR_NS
+        )
+        self.delivery = Delivery(
+            self.store,
+            to,
+            SystemClock(),
+            DeliveryMetrics(self.registry),
+            external_url="http://me",
+            timeout_s=0.5,
+            retry_most_s=0.2,
+            give_up_after_s=give_up_after_s,
+            repeat_interval_ns=4 * HOUR_NS,
+        )
+
+    def tell(self, firing: list[str], resolved: list[str] | None = None) -> None:
+        now_ns = SystemClock().now_ns()
+        ended = [alert(name, now_ns) for name in resolved or []]
+        self.notifier.tell(GROUP, [alert(name) for name in firing], ended, now_ns)
+        self.delivery.wake()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.delivery.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def settled(self) -> None:
+        async with asyncio.timeout(10):
+            while self.store.queue_lengths():
+                await asyncio.sleep(0.01)
+
+    def outcomes(self, outcome: str) -> float | None:
+        labels = {"receiver": "webhook", "outcome": outcome}
+        return self.registry.get_sample_value("deckwatch_alerting_notifications_total", labels)
+
+
+def to(hook: WebhookReceiver, **options: bool | int | str) -> WebhookSettings:
+    return WebhookSettings(url=Secret(hook.url), **options)  # type: ignore[arg-type]
+
+
+async def test_a_message_and_its_receipt(tmp_path: Path, hook: WebhookReceiver) -> None:
+    desk = Desk(tmp_path, to(hook))
+    async with desk.open():
+        desk.tell(["web", "db"])
+        (got,) = await hook.wait(1)
+        await desk.settled()
+    assert got.alerts == {"db": "firing", "web": "firing"}
+    assert (got.body["receiver"], got.body["version"], got.body["externalURL"]) == ("webhook", "4", "http://me")
+    assert got.body["groupKey"] == '{}:{alertname="Hot"}'
+    assert got.headers["Content-Type"] == "application/json"
+    (receipt,) = desk.store.receipts()
+    assert (receipt.code, receipt.attempts, receipt.delivered, receipt.reason) == (200, 1, True, "new group")
+    assert got.headers["Idempotency-Key"] == receipt.key
+    assert desk.outcomes("delivered") == 1
+
+
+async def test_only_changes_are_told(tmp_path: Path, hook: WebhookReceiver) -> None:
+    desk = Desk(tmp_path, to(hook))
+    async with desk.open():
+        desk.tell(["web"])
+        desk.tell(["web"])
+        await hook.wait(1)
+        desk.tell(["web", "db"])
+        await hook.wait(2)
+        desk.tell(["db"], ["web", "never told"])
+        await hook.wait(3)
+        desk.tell([], ["db"])
+        got = await hook.wait(4)
+        desk.tell([], ["db"])
+        await desk.settled()
+    assert [message.alerts for message in got] == [
+        {"web": "firing"},
+        {"web": "firing", "db": "firing"},
+        {"db": "firing", "web": "resolved"},
+        {"db": "resolved"},
+    ]
+    assert [message.body["status"] for message in got] == ["firing", "firing", "firing", "resolved"]
+    assert len(hook.got) == 4
+
+
+async def test_without_send_resolved(tmp_path: Path, hook: WebhookReceiver) -> None:
+    desk = Desk(tmp_path, to(hook, send_resolved=False))
+    async with desk.open():
+        desk.tell(["web"])
+        await hook.wait(1)
+        desk.tell([], ["web"])
+        desk.tell(["web"])
+        got = await hook.wait(2)
+    assert [message.alerts for message in got] == [{"web": "firing"}, {"web": "firing"}]
+
+
+async def test_max_alerts(tmp_path: Path, hook: WebhookReceiver) -> None:
+    desk = Desk(tmp_path, to(hook, max_alerts=1))
+    async with desk.open():
+        desk.tell(["web", "db"])
+        (got,) = await hook.wait(1)
+    assert (got.alerts, got.body["truncatedAlerts"]) == ({"db": "firing"}, 1)
+
+
+async def test_failures_are_tried_again_with_the_same_key(tmp_path: Path, hook: WebhookReceiver) -> None:
+    hook.answers = [500, 503, 408]
+    desk = Desk(tmp_path, to(hook))
+    async with desk.open():
+        desk.tell(["web"])
+        got = await hook.wait(4)
+        await desk.settled()
+    assert len({message.headers["Idempotency-Key"] for message in got}) == 1
+    assert [receipt.attempts for receipt in desk.store.receipts()] == [4]
+
+
+async def test_retry_after_is_honoured(tmp_path: Path, hook: WebhookReceiver) -> None:
+    hook.answers = [web.Response(status=429, headers={"Retry-After": "1"})]
+    desk = Desk(tmp_path, to(hook))
+    async with desk.open():
+        desk.tell(["web"])
+        first, second = await hook.wait(2)
+    assert second.at - first.at >= 1
+
+
+async def test_a_refused_message_is_dropped_and_told_again_later(tmp_path: Path, hook: WebhookReceiver) -> None:
+    hook.answers = [400]
+    desk = Desk(tmp_path, to(hook))
+    async with desk.open():
+        desk.tell(["web"])
+        await hook.wait(1)
+        await desk.settled()
+        assert desk.outcomes("refused") == 1
+        now_ns = SystemClock().now_ns()
+        desk.notifier.tell(GROUP, [alert("web")], [], now_ns + 299 * S)
+        assert desk.store.queue_lengths() == {}
+        desk.notifier.tell(GROUP, [alert("web")], [], now_ns + 301 * S)
+        desk.delivery.wake()
+        await hook.wait(2)
+    assert desk.store.receipts()[0].code == 400
+
+
+async def test_a_redirect_is_not_followed(tmp_path: Path, hook: WebhookReceiver) -> None:
+    hook.answers = [web.Response(status=307, headers={"Location": "/elsewhere"})]
+    desk = Desk(tmp_path, to(hook))
+    async with desk.open():
+        desk.tell(["web"])
+        await hook.wait(1)
+        await desk.settled()
+    assert [got.path for got in hook.got] == ["/hook"]
+
+
+async def test_the_outbox_outlives_a_restart(tmp_path: Path) -> None:
+    async with webhook_receiver() as gone:
+        url = gone.url
+    desk = Desk(tmp_path, WebhookSettings(url=Secret(url)))
+    async with desk.open():
+        desk.tell(["web"])
+        await asyncio.sleep(0.3)
+    desk.store.close()
+    async with webhook_receiver(port=int(url.split(":")[2].split("/")[0])) as back:
+        again = Desk(tmp_path, WebhookSettings(url=Secret(url)))
+        async with again.open():
+            (got,) = await back.wait(1)
+            await again.settled()
+    assert got.alerts == {"web": "firing"}
+    (receipt,) = again.store.receipts()
+    assert receipt.attempts > 1
+
+
+async def test_while_a_receiver_is_away_nothing_is_left_untold(tmp_path: Path) -> None:
+    async with webhook_receiver() as gone:
+        url = gone.url
+    desk = Desk(tmp_path, WebhookSettings(url=Secret(url)))
+    async with desk.open():
+        desk.tell(["a"])
+        for number in range(20):
+            desk.tell([f"b{number}"], ["a"] if number == 0 else [f"b{number - 1}"])
+        assert desk.store.queue_lengths() == {"webhook": 2}
+        async with webhook_receiver(port=int(url.split(":")[2].split("/")[0])) as back:
+            first, second = await back.wait(2)
+    assert first.alerts == {"a": "firing"}
+    assert second.alerts == {"a": "resolved", **{f"b{n}": "resolved" for n in range(19)}, "b19": "firing"}
+
+
+async def test_one_receiver_holds_up_no_other(tmp_path: Path, hook: WebhookReceiver) -> None:
+    async with webhook_receiver() as gone:
+        dead = WebhookSettings(name="dead", url=Secret(gone.url))
+    desk = Desk(tmp_path, dead, to(hook))
+    async with desk.open():
+        desk.tell(["web"])
+        await hook.wait(1, within_s=2)
+        async with asyncio.timeout(5):
+            while desk.store.queue_lengths() != {"dead": 1}:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_message_that_nobody_takes_is_given_up(
+    tmp_path: Path, hook: WebhookReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook.answers = [500] * 50
+    desk = Desk(tmp_path, to(hook), give_up_after_s=0.3)
+    async with desk.open():
+        desk.tell(["web"])
+        await desk.settled()
+    assert desk.outcomes("given_up") == 1
+    assert "is given up" in caplog.text
+
+
+async def test_a_slow_receiver_times_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(5)
+        return web.Response()
+
+    from aiohttp.test_utils import TestServer
+
+    app = web.Application()
+    app.add_routes([web.post("/", slow)])
+    server = TestServer(app)
+    async with server:
+        desk = Desk(tmp_path, WebhookSettings(url=Secret(str(server.make_url("/")))))
+        async with desk.open():
+            desk.tell(["web"])
+            await asyncio.sleep(0.9)
+    assert "did not answer within 0.5 s" in caplog.text
+
+
+async def test_secrets_come_from_files_and_stay_out_of_logs(
+    tmp_path: Path, hook: WebhookReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "url").write_text(f"{hook.url}/T0PSECRET\n")
+    (tmp_path / "token").write_text("t0ken\n")
+    hook.answers = [500, 400]
+    settings = WebhookSettings(url_file=str(tmp_path / "url"), token_file=str(tmp_path / "token"))
+    desk = Desk(tmp_path, settings)
+    async with desk.open():
+        desk.tell(["web"])
+        await hook.wait(2)
+        await desk.settled()
+    assert hook.got[0].path == "/hook/T0PSECRET"
+    assert hook.got[0].headers["Authorization"] == "Bearer t0ken"
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith(("alerting", "asyncio"))]
+    shown = "".join(ours) + "".join(receipt.error for receipt in desk.store.receipts())
+    assert "answered 500" in shown
+    assert "T0PSECRET" not in shown
+    assert "t0ken" not in shown
+
+
+async def test_a_missing_secret_file_is_waited_for(tmp_path: Path, hook: WebhookReceiver) -> None:
+    desk = Desk(tmp_path, WebhookSettings(url_file=str(tmp_path / "url")))
+    async with desk.open():
+        desk.tell(["web"])
+        await asyncio.sleep(0.2)
+        (tmp_path / "url").write_text(hook.url)
+        await hook.wait(1)
+
+
+def test_faults_of_receivers_come_together() -> None:
+    with pytest.raises(Unusable) as caught:
+        receivers(
+            [
+                WebhookSettings(),
+                WebhookSettings(name="a", url=Secret("ftp://x")),
+                WebhookSettings(name="a", url=Secret("http://x"), url_file="f"),
+                WebhookSettings(name="b", url=Secret("http://[")),
+            ]
+        )
+    lines = str(caught.value).splitlines()
+    assert lines == [
+        "alerting.webhooks 1 (webhook): give either url or url_file",
+        "alerting.webhooks 2 (a): url must be http:// or https:// and name a host",
+        "alerting.webhooks 3 (a): give either url or url_file",
+        "alerting.webhooks 4 (b): url must be http:// or https:// and name a host",
+        "alerting.webhooks: the name a stands 2 times",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://hooks.example.org/services/T0/B0/secret?token=x", "https://hooks.example.org"),
+        ("http://user:pass@127.0.0.1:8080/x", "http://127.0.0.1:8080"),
+    ],
+)
+def test_host_of(url: str, shown: str) -> None:
+    assert host_of(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("120", 120.0),
+        (" 5 ", 5.0),
+        ("soon", None),
+        (format_datetime(datetime.fromtimestamp(1_000_060, UTC), usegmt=True), 60.0),
+        (format_datetime(datetime.fromtimestamp(0, UTC), usegmt=True), 0.0),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float | None) -> None:
+    assert retry_after_s(value, 1_000_000) == seconds
