@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -92,11 +95,38 @@ def test_what_is_no_log(tmp_path: Path) -> None:
     assert "a.log.1.gz" not in packed.detail  # it belongs to a.log
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything; the branch below runs as another user in CI")
-def test_unreadable_files_as_a_user(tmp_path: Path) -> None:
-    write(tmp_path, "a.log")
-    (tmp_path / "a.log").chmod(0)
-    assert "permission denied" in finding(FileGlobs(SETTINGS, [f"{tmp_path}/*"]), "unreadable files").detail
+@contextmanager
+def as_a_user() -> Iterator[None]:
+    """Root may read everything: be nobody for a while (access(2) asks for the real user)."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """pytest's own folders are closed to other users."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_unreadable_files(public_folder: Path) -> None:
+    write(public_folder, "a.log", "closed/b.log")
+    (public_folder / "a.log").chmod(0)
+    (public_folder / "closed").chmod(0)
+    globs = FileGlobs(SETTINGS, [f"{public_folder}/*.log", f"{public_folder}/closed/*"])
+    with as_a_user():
+        unreadable = finding(globs, "unreadable files")
+        closed = finding(globs, f"files {public_folder}/closed/*")
+    (public_folder / "closed").chmod(0o700)
+    assert f"({public_folder}/a.log): permission denied" in unreadable.detail
+    assert "Permission denied" in closed.detail
 
 
 @pytest.mark.parametrize(

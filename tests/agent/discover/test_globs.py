@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import re
+from glob import iglob
 from pathlib import Path
 
 import pytest
@@ -35,45 +35,18 @@ def test_a_known_log_is_not_taken_for_another_while_it_is_renamed() -> None:
     assert live_logs(["/l/app.log-20240131"], ["/l/*"], known={"/l/app.log"}) == ["/l/app.log"]
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        "*.log",
-        "a?c",
-        "[ab].log",
-        "[!a].log",
-        "**/*.log",
-        "**",
-        "sub/*",
-        "*/x.log",
-        ".hid*",
-        "a[[]b",
-        "we[]x]rd",
-        "*",
-        "a.b",
-    ],
-)
+NAMES = "a.log b.log abc a.b axb .hidden sub/x.log sub/deep/y.log .d/z.log a[b we]rd wexrd".split()
+PATTERNS = "*.log a?c [ab].log [!a].log **/*.log ** sub/* */x.log .hid* a[[]b we[]x]rd * a.b".split()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
 def test_patterns_mean_what_glob_makes_of_them(tmp_path: Path, pattern: str) -> None:
-    names = [
-        "a.log",
-        "b.log",
-        "abc",
-        "a.b",
-        "axb",
-        ".hidden",
-        "sub/x.log",
-        "sub/deep/y.log",
-        ".d/z.log",
-        "a[b",
-        "we]rd",
-        "wexrd",
-    ]
-    for name in names:
+    for name in NAMES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     whole = f"{tmp_path}/{pattern}"
-    by_glob = {path for path in glob.glob(whole, recursive=True) if Path(path).is_file()}
-    by_us = {f"{tmp_path}/{name}" for name in names if compiled(whole).fullmatch(f"{tmp_path}/{name}")}
+    by_glob = {path for path in iglob(whole, recursive=True) if Path(path).is_file()}  # noqa: PTH207
+    by_us = {f"{tmp_path}/{name}" for name in NAMES if compiled(whole).fullmatch(f"{tmp_path}/{name}")}
     assert by_us == by_glob
 
 
@@ -87,7 +60,7 @@ def test_patterns_mean_what_glob_makes_of_them(tmp_path: Path, pattern: str) -> 
     ],
 )
 def test_rotated_glob(path: str, dated: bool, predecessors: list[str], others: list[str]) -> None:
-    pattern = compiled(rotated_glob(path, dated=dated).replace("[*]", "[*]"))
+    pattern = compiled(rotated_glob(path, dated=dated))
     for name in predecessors:
         assert pattern.fullmatch(f"/l/{name}"), name
     for name in others:
