@@ -59,7 +59,8 @@ class ContainerSource:
         slow = self._look % self._settings.slow_every == 0
         if slow:
             self._read_host_facts()
-        ended = self._update_groups(fully=slow or self._view.changed)
+        changed, self._view.changed = self._view.changed, False
+        ended = self._update_groups(fully=slow or changed)
         readings: list[tuple[Group, CgroupReading]] = []
         for path, group in list(self._groups.items()):
             turn = (self._look + group.number) % self._settings.slow_every == 0

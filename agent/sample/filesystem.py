@@ -19,6 +19,7 @@ import msgspec
 
 from agent.sample.cgroup_reader import Faults
 from agent.sample.kept import read_once
+from agent.sample.labels import printable
 from agent.sample.settings import SampleSettings, pattern
 from deckwatch.wire.model import Column, Labels, Samples, Target
 
@@ -34,7 +35,7 @@ class Mount(msgspec.Struct, frozen=True):
     """`major:minor` of the file system's device."""
 
     def labels(self) -> Labels:
-        return (("device", self.device), ("fstype", self.type), ("mountpoint", self.point))
+        return (("device", printable(self.device)), ("fstype", self.type), ("mountpoint", printable(self.point)))
 
 
 def parse_mounts(text: bytes, types_exclude: re.Pattern[str], points_exclude: re.Pattern[str]) -> list[Mount]:
@@ -43,8 +44,10 @@ def parse_mounts(text: bytes, types_exclude: re.Pattern[str], points_exclude: re
     The options before ` - ` are the mount's own, those at the end the file system's; either may make it read-only.
     """
     mounts: dict[str, Mount] = {}
-    for line in text.decode(errors="surrogateescape").splitlines():
-        mount, _, filesystem = line.partition(" - ")
+    for line in text.decode(errors="surrogateescape").split("\n"):
+        mount, found, filesystem = line.partition(" - ")
+        if not found:
+            continue
         number, _, point, options = mount.split(" ")[2:6]
         kind, device, super_options = (*filesystem.split(" "), "", "")[:3]
         point = _OCTAL.sub(lambda code: chr(int(code.group(1), 8)), point)

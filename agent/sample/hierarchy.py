@@ -63,7 +63,7 @@ def _from_mountinfo(root: str, table: str) -> Hierarchies:
     """proc_pid_mountinfo(5): fields before ` - ` are about the mount, those behind it about the file system."""
     try:
         with open(root + table, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
+            lines = file.read().split("\n")
     except OSError:
         return Hierarchies(Layout.NONE)  # no such process (a recording), or not ours to read
     v1: dict[str, str] = {}

@@ -17,13 +17,15 @@ class InventoryView:
         self._changed = True
         self.containers: dict[str, FoundContainer] = {}
         self.changed = True
-        """Since the sweep before."""
+        """Since the cgroup source looked last; it sets it back."""
         self.paths: dict[str, str] = {}
         """Path of the cgroup by container id; kept when the container has ended, as long as its engine lists it."""
         inventory.on_change(self._note_change)
 
     def refresh(self) -> None:
-        self.changed, self._changed = self._changed, False
+        if self._changed:
+            self._changed = False
+            self.changed = True
         self.containers = dict(self._inventory.containers)
 
     def forget_removed(self, live: set[str]) -> None:

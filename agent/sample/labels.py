@@ -10,12 +10,17 @@ from deckwatch.wire.model import Container, Labels
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
 
 
+def printable(path: str) -> str:
+    """A path as a label: bytes that are no UTF-8, which Python carries as lone surrogates, become U+FFFD."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def target_labels(ident: str, found: FoundContainer | None) -> Labels:
     """As cAdvisor's: id, name, image; and under Kubernetes, as the kubelet's: namespace, pod, container.
 
     `ident` is the cgroup's path. Of a container that no engine told us of, the id is all there is.
     """
-    labels = {"id": ident}
+    labels = {"id": printable(ident)}
     if found is not None:
         labels |= {"name": found.container.name, "image": found.container.image}
         workload = found.container.workload

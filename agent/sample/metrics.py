@@ -15,25 +15,28 @@ _MOST_REMEMBERED = 1000
 class SampleMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.looks = Counter(
-            "deckwatch_sample_looks_total",
+            "deckwatch_agent_sample_looks_total",
             "Looks of each source at what it measures, by how they ended: done, failed, or late (over its time).",
             ["source", "outcome"],
             registry=registry,
         )
         self.seconds = Counter(
-            "deckwatch_sample_look_seconds_total", "Time spent in looks.", ["source"], registry=registry
+            "deckwatch_agent_sample_look_seconds_total", "Time spent in looks.", ["source"], registry=registry
         )
         self.faults = Counter(
-            "deckwatch_sample_faults_total",
+            "deckwatch_agent_sample_faults_total",
             "Files that could not be read or understood, by reason.",
             ["reason"],
             registry=registry,
         )
         self.targets = Gauge(
-            "deckwatch_sample_targets", "Targets (containers, host) of the last look.", ["source"], registry=registry
+            "deckwatch_agent_sample_targets",
+            "Targets (containers, host) of the last look.",
+            ["source"],
+            registry=registry,
         )
         self.open_files = Gauge(
-            "deckwatch_sample_open_files", "Files of cgroups that are kept open.", registry=registry
+            "deckwatch_agent_sample_open_files", "Files of cgroups that are kept open.", registry=registry
         )
 
 

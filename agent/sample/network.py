@@ -33,7 +33,7 @@ def parse_net_dev(text: bytes) -> dict[str, list[int]]:
     for line in text.splitlines()[2:]:
         name, colon, numbers = line.partition(b":")
         if colon:
-            interfaces[name.strip().decode()] = list(map(int, numbers.split()))
+            interfaces[name.strip().decode(errors="replace")] = list(map(int, numbers.split()))
     return interfaces
 
 

@@ -11,13 +11,14 @@ from deckwatch.runtime.faults import Unusable
 
 SourceName = Literal["cgroup", "state", "host", "filesystem"]
 
-# Both as node_exporter 1.9 has them by default.
+# As node_exporter has them by default; and what the kubelet mounts from memory into each pod.
 FILESYSTEM_TYPES_EXCLUDE = (
     r"^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay"
     r"|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$"
 )
 MOUNT_POINTS_EXCLUDE = (
-    r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+|run/containerd/.+)($|/)"
+    r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+|run/containerd/.+"
+    r"|var/lib/kubelet/pods/[^/]+/volumes/kubernetes\.io~(projected|secret|configmap|downward-api|empty-dir)/.+)($|/)"
 )
 DISKS_EXCLUDE = r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$"
 # The host's ends of the containers' links: each container's own end is measured already.

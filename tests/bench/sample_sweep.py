@@ -2,13 +2,14 @@
 
 One recorded container is copied N times into a tree of plain files, of each kernel format, and swept as the agent
 does it, the frames encoded as the spool holds them. CPU time is that of the whole process, all threads. A real
-kernel makes the text of each file anew at each read, which plain files don't: `--kernel` adds what this costs, by
-reading a real cgroup's files of this machine the same number of times.
+kernel makes the text of each file anew at each read, which plain files don't: `--engine` measures the same over as
+many real containers (it starts a dockerd of its own, so needs root).
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import resource
 import shutil
 import statistics
@@ -25,6 +26,7 @@ from agent.sample.settings import SampleSettings, SourceName
 from deckwatch.runtime.clock import SystemClock
 from deckwatch.wire.codec import pack_frame
 from deckwatch.wire.model import Container
+from tests.fixtures.docker_engine import own_engine
 from tests.recordings.unpack import unpack
 
 BUDGET_MS = 40.0
@@ -84,48 +86,42 @@ def measure(root: Path, inventory: _Inventory, sources: tuple[SourceName, ...], 
         "targets": sum(len(frame.targets) for frame in frames),
         "series": series,
         "bytes": size,
-        "open files": registry.get_sample_value("deckwatch_sample_open_files") or 0,
+        "open files": registry.get_sample_value("deckwatch_agent_sample_open_files") or 0,
     }
 
 
-def kernel_ms(count: int) -> float | None:
-    """CPU ms of reading a real container's files of this machine's kernel `count` times; None: no cgroups here."""
-    files = [path for path in Path("/sys/fs/cgroup").glob("*/*") if path.name in _READ_V1]
-    files = files or [path for path in Path("/sys/fs/cgroup").glob("*.slice/*") if path.name in _READ_V2]
-    if not files:
-        return None
-    handles = [path.open("rb", buffering=0) for path in files]
+def real_containers(count: int, sweeps: int, scratch: Path) -> dict[str, float]:
+    """The same over containers of an engine started for it: what the kernel's work on each read adds."""
+    engine = own_engine(scratch)
     try:
-        begun = time.process_time()
-        for _ in range(count):
-            for handle in handles:
-                handle.seek(0)
-                handle.read(8192)
-        return (time.process_time() - begun) * 1000
+        found = {}
+        for number in range(count):
+            ident = engine.run(
+                f"bench-{number}", "while :; do echo tick; sleep 1; done", host_config={"Memory": 64 << 20}
+            )
+            found[ident] = _found(number, ident)
+        time.sleep(2)
+        return measure(Path("/"), _Inventory(found), EVERY_SOURCE, sweeps)
     finally:
-        for handle in handles:
-            handle.close()
+        engine.close()
 
 
-_READ_V1 = frozenset(
-    {"cgroup.procs", "cpuacct.usage", "cpuacct.stat", "cpu.stat", "memory.stat", "memory.usage_in_bytes"}
-    | {"memory.max_usage_in_bytes", "memory.kmem.usage_in_bytes", "memory.failcnt", "memory.oom_control"}
-    | {"blkio.throttle.io_service_bytes", "blkio.throttle.io_serviced", "cpu.pressure", "memory.pressure"}
-    | {"io.pressure"}
-)
-_READ_V2 = frozenset(
-    {"cgroup.procs", "cpu.stat", "memory.stat", "memory.current", "memory.events", "memory.peak", "io.stat"}
-    | {"memory.swap.current", "pids.current", "pids.events", "cpu.pressure", "memory.pressure", "io.pressure"}
-)
+EVERY_SOURCE: tuple[SourceName, ...] = ("cgroup", "state", "host", "filesystem")
 RECORDED = {"cgroup1": "dw-cpu", "cgroup2": "dw-io"}
+
+
+def report(name: str, sources: tuple[SourceName, ...], figures: dict[str, float]) -> None:
+    text = "  ".join(f"{key} {value:.2f}".removesuffix(".00") for key, value in figures.items())
+    print(f"{name:8} {'+'.join(sources):30} {text}", flush=True)
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--containers", type=int, default=50)
     options.add_argument("--sweeps", type=int, default=60)
-    options.add_argument("--kernel", action="store_true")
+    options.add_argument("--engine", action="store_true", help="also over real containers")
     chosen = options.parse_args()
+    logging.disable(logging.WARNING)  # the recorded mounts are not to be seen here
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # as the agent does
     print(f"{chosen.containers} containers, {chosen.sweeps} sweeps; budget {BUDGET_MS} ms a sweep of 50")
@@ -134,12 +130,13 @@ def main() -> None:
             recorded = unpack(name, Path(scratch)) / "t1"
             ident = msgspec.json.decode((recorded / "docker" / container / "inspect.api.json").read_bytes())["Id"]
             inventory = copies(recorded, Path(scratch) / "host", ident, chosen.containers)
-            for sources in (("cgroup", "state"), ("host", "filesystem"), ("cgroup", "state", "host", "filesystem")):
+            for sources in (("cgroup", "state"), ("host", "filesystem"), EVERY_SOURCE):
                 figures = measure(Path(scratch) / "host", inventory, sources, chosen.sweeps)
-                text = "  ".join(f"{key} {value:.2f}".removesuffix(".00") for key, value in figures.items())
-                print(f"{name:8} {'+'.join(sources):30} {text}")
-    if chosen.kernel and (spent := kernel_ms(chosen.containers)) is not None:
-        print(f"this machine's kernel, files of real groups read {chosen.containers} times: {spent:.2f} ms")
+                report(name, sources, figures)
+    if chosen.engine:
+        with tempfile.TemporaryDirectory() as scratch:
+            figures = real_containers(chosen.containers, chosen.sweeps, Path(scratch))
+            report("engine", EVERY_SOURCE, figures)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 

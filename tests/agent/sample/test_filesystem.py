@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.sample.filesystem import Facts, FilesystemSource, Mount, Prober, ask_kernel, parse_mounts
@@ -122,3 +124,15 @@ def test_below_another_root_only_what_is_really_mounted_there(tmp_path: Path) ->
     assert failed == {"/": 0, "/gone": 1}
     assert len(faults.notes) == 2
     assert "/data: not to be seen below" in faults.notes[0]
+
+
+def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    """It is asked for by its bytes, and sent as text."""
+    point = os.fsdecode(bytes(tmp_path) + b"/caf\xe9")
+    Path(point).mkdir()
+    Path(point, "proc").mkdir()
+    types, points = re.compile("^$"), re.compile("^$")
+    (mount,) = parse_mounts(b"22 1 8:1 / " + os.fsencode(point) + b" rw - ext4 /dev/sda1 rw\n", types, points)
+    assert ask_kernel(mount.point).size_bytes > 0
+    assert dict(mount.labels())["mountpoint"] == str(tmp_path) + "/caf\N{REPLACEMENT CHARACTER}"
+    assert msgspec.msgpack.encode(mount.labels())

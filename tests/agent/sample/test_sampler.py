@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -171,6 +172,16 @@ def test_frames_survive_the_wire(recording: Recordings) -> None:
     assert list(unpack_frames(b"".join(pack_frame(frame) for frame in frames))) == frames
 
 
+def test_a_directory_whose_name_is_no_utf8(host: Path) -> None:
+    controller = host / "sys/fs/cgroup/cpu,cpuacct"
+    shutil.copytree(controller / "docker" / A1, controller / "lxc" / os.fsdecode(b"caf\xe9"))
+    one = sampler(host)
+    frame = by_source(one.sweep())["cgroup"]
+    one.close()
+    assert "caf\N{REPLACEMENT CHARACTER}" in ids(frame)
+    assert list(unpack_frames(pack_frame(frame))) == [frame]
+
+
 def test_few_schemas_for_many_containers(recording: Recordings) -> None:
     one = sampler(recording("cgroup2") / "t0")
     one.sweep()
@@ -204,12 +215,12 @@ def test_descriptors_are_given_back(host: Path) -> None:
     registry = CollectorRegistry()
     one = Sampler(SELDOM, StaticInventory(), str(host), SystemClock(), "h", registry=registry)
     one.sweep()
-    kept = registry.get_sample_value("deckwatch_sample_open_files")
+    kept = registry.get_sample_value("deckwatch_agent_sample_open_files")
     assert kept is not None
     assert kept > 50
     remove(host, A1)
     one.sweep()
-    fewer = registry.get_sample_value("deckwatch_sample_open_files")
+    fewer = registry.get_sample_value("deckwatch_agent_sample_open_files")
     assert fewer is not None
     assert fewer < kept
     one.close()
@@ -232,5 +243,5 @@ def test_this_machine() -> None:
         sample
         for metric in registry.collect()
         for sample in metric.samples
-        if sample.name == "deckwatch_sample_faults_total"
+        if sample.name == "deckwatch_agent_sample_faults_total"
     ]

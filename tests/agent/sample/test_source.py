@@ -43,7 +43,7 @@ def test_late_failed_and_well_again(caplog: pytest.LogCaptureFixture) -> None:
     thread = SourceThread(source, SampleMetrics(registry))
 
     def count(outcome: str) -> float | None:
-        return registry.get_sample_value("deckwatch_sample_looks_total", {"source": "slow", "outcome": outcome})
+        return registry.get_sample_value("deckwatch_agent_sample_looks_total", {"source": "slow", "outcome": outcome})
 
     thread.begin(1)
     assert thread.collect(soon()) == Samples("slow", 1, "default", (), ())
@@ -94,7 +94,7 @@ def test_faults_are_counted_each_and_logged_once(caplog: pytest.LogCaptureFixtur
     for _ in range(5):
         log.note("/sys/fs/cgroup/x", PermissionError(13, "Permission denied"))
         log.note("/sys/fs/cgroup/x", ValueError("x is no number"))
-    assert registry.get_sample_value("deckwatch_sample_faults_total", {"reason": "EACCES"}) == 5
-    assert registry.get_sample_value("deckwatch_sample_faults_total", {"reason": "malformed"}) == 5
+    assert registry.get_sample_value("deckwatch_agent_sample_faults_total", {"reason": "EACCES"}) == 5
+    assert registry.get_sample_value("deckwatch_agent_sample_faults_total", {"reason": "malformed"}) == 5
     assert len(caplog.records) == 2
     assert "its metrics are absent until it can be read" in caplog.records[0].message
