@@ -30,6 +30,7 @@ from alerting.rules.state import Surroundings
 from alerting.rules.watch import Look, look
 from alerting.settings import AlertingSettings
 from alerting.state_store import StateStore
+from collector.app import Collector
 from collector.metrics.families import Family
 from collector.metrics.head import Head
 from collector.metrics.series import Sources
@@ -192,3 +193,15 @@ def _longest(ranges: Iterable[tuple[str, int]]) -> dict[str, int]:
     for name, range_ns in ranges:
         longest[name] = max(longest.get(name, 0), range_ns)
     return longest
+
+
+def attach(collector: Collector, settings: AlertingSettings) -> Alerting:
+    """Plug alerting into a collector that does not run yet. Its state lies in the collector's data directory.
+    `Alerting.reload` is for SIGHUP. Raises Unusable."""
+    folder = collector.data_dir.path / "alerting"
+    alerting = Alerting(settings, (), folder, collector.head, collector.clock, collector.registry)
+    collector.add_records(alerting.consumers())
+    collector.add_routes(alerting.routes())
+    collector.add_families(alerting.families)
+    collector.add_service("alerting", alerting.run)
+    return alerting

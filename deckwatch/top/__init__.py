@@ -1,0 +1,1 @@
+"""What stands behind `deckwatch top`. Base dependencies only."""
