@@ -49,10 +49,11 @@ def text_level(data: Bytes, at: int, end: int) -> int:
     level, i = _prefix_level(data, at, end)
     if level or i >= end:
         return level
-    plain, numbers, header = 0, 0, False
+    plain, numbers, header = 0, 0, False  # plain words; tokens before any other that are not words; anything but a word
     after_stamp = False
     while i < end:
         c = data[i]
+        begin = i
         if c == _ESC:
             i = _skip_colour(data, i, end)
             continue
@@ -65,17 +66,18 @@ def text_level(data: Bytes, at: int, end: int) -> int:
             level, i = _bracket_level(data, i, end)
             if level:
                 return level
-            header, after_stamp = True, True
+            header, after_stamp = True, i < end and 48 <= data[begin + 1] <= 57
             continue
         if not _is_letter(c):
             i = _token_end(data, i, end)
-            header, after_stamp = True, True
+            header, after_stamp = True, _is_time(data, begin, i)
             numbers += 1
             continue
         stop, capital = _letters(data, i, end)
         length = stop - i
         if length == 1 and numbers >= 3 and capital and stop < end and data[stop] == 32:
             return letter_level(c)
+        numbers = -HEAD_BYTES
         code = word_level(data, i, length)
         if code and _is_told(data, stop, end, code, capital, plain, header, after_stamp):
             return code & (AMBIGUOUS - 1)
@@ -84,17 +86,29 @@ def text_level(data: Bytes, at: int, end: int) -> int:
             if level:
                 return level
         if _is_gap(data, stop, end):
-            if length > 1 and not _is_calendar(data, i, length):
+            zone = after_stamp and capital and length <= 4
+            if length > 1 and not zone and not _is_calendar(data, i, length):
                 plain += 1
+                after_stamp = False
                 if plain == 2:
                     return 0
-            after_stamp = after_stamp and length <= 3 and plain == 0
+            i = stop
         else:
             header, after_stamp = True, False
             if _is_exception(data, i, end) and plain == 0:
                 return ERROR
-        i = _token_end(data, stop, end)
+            i = _token_end(data, stop, end)
     return 0
+
+
+@njit(cache=True, nogil=True)
+def _is_time(data: Bytes, i: int, end: int) -> bool:
+    """Does a token say hours, minutes and seconds? An address with a port has one colon."""
+    colons = 0
+    for k in range(i, end):
+        if data[k] == 58:
+            colons += 1
+    return colons >= 2
 
 
 @njit(cache=True, nogil=True)

@@ -54,6 +54,8 @@ def parse_stamp(data: Bytes, at: int, end: int, zone_offset_s: int) -> tuple[int
         return 0, -1
     if day > _DAYS_IN_MONTH[month] or year < 1678 or year > 2261:
         return 0, -1
+    if month == 2 and day == 29 and (year % 4 or (year % 100 == 0 and year % 400)):
+        return 0, -1
     nanos, at = _fraction(data, at + 19, end)
     offset_s, at = _zone(data, at, end, zone_offset_s)
     seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset_s
