@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 
 from agent.sample import flat
-from agent.sample.cgroup_reader import CgroupReader, Faults, PressureFiles
+from agent.sample.cgroup_reader import CgroupReader, PressureFiles
 from agent.sample.hierarchy import Hierarchies
 from agent.sample.kept import DescriptorPool, KeptFile, read_once
+from agent.sample.metrics import Faults
 from agent.sample.reading import CpuReading, DeviceIo, Limits, MemoryReading, PressureReading, TaskReading
 
 _NS_PER_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from agent.sample import flat
-from agent.sample.cgroup_reader import CgroupReader, Faults, PressureFiles, microseconds
+from agent.sample.cgroup_reader import CgroupReader, PressureFiles, microseconds
 from agent.sample.kept import DescriptorPool, read_once
+from agent.sample.metrics import Faults
 from agent.sample.reading import CpuReading, DeviceIo, Limits, MemoryReading, PressureReading, TaskReading
 
 

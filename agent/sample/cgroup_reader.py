@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from agent.sample import flat
 from agent.sample.kept import DescriptorPool, KeptFile
+from agent.sample.metrics import Faults
 from agent.sample.reading import (
     CgroupReading,
     CpuReading,
@@ -26,12 +26,6 @@ _NO_CPU = CpuReading()
 _NO_MEMORY = MemoryReading()
 _NO_PRESSURE = PressureReading()
 _NO_TASKS = TaskReading()
-
-
-class Faults(Protocol):
-    """Told of every file that could not be read or understood; the reading goes on without it."""
-
-    def note(self, where: str, error: Exception) -> None: ...
 
 
 class CgroupReader(ABC):
@@ -58,7 +52,7 @@ class CgroupReader(ABC):
         procs = self._read_procs()
         if procs is None:  # removed; or another group has its name now; or a threaded group, which lists none
             self.close()
-            if not Path(self._directory).is_dir():
+            if not os.path.isdir(self._directory):  # noqa: PTH112 - Path.is_dir raises where it may not look
                 return None
             procs = self._read_procs() or b""
         self._procs_text = procs

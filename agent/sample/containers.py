@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from agent.model import FoundContainer
 from agent.sample.attribution import GroupKind, identify
 from agent.sample.cgroup1 import Cgroup1Reader, Formats1
 from agent.sample.cgroup2 import Cgroup2Reader, Formats2
-from agent.sample.cgroup_reader import CgroupReader, Faults
+from agent.sample.cgroup_reader import CgroupReader
 from agent.sample.group import Group
 from agent.sample.hierarchy import Hierarchies, Layout
 from agent.sample.inventory_view import InventoryView
 from agent.sample.kept import DescriptorPool, read_once
+from agent.sample.metrics import Faults
 from agent.sample.network import InterfaceCounters, network_namespace, owners, read_container_network
 from agent.sample.process import boot_time_s
 from agent.sample.reading import CgroupReading
@@ -45,7 +46,7 @@ class ContainerSource:
         kinds = {GroupKind.CONTAINER}
         if settings.systemd_units:
             kinds |= {GroupKind.UNIT, GroupKind.MACHINE}
-        self._tree = CgroupTree(hierarchies.walked(), frozenset(kinds))
+        self._tree = CgroupTree(hierarchies.walked(), frozenset(kinds), faults)
         self._formats1, self._formats2 = Formats1(), Formats2()
         self._device_names: dict[str, str] = {}
         self._rows = Rows(self._device_names)
@@ -78,12 +79,14 @@ class ContainerSource:
         self._groups.clear()
 
     def _read_host_facts(self) -> None:
-        text = read_once(self._proc + "/diskstats")
+        try:
+            names = device_names(read_once(self._proc + "/diskstats") or b"")
+            self._boot_s = boot_time_s(self._proc)
+        except (OSError, ValueError) as error:
+            self._faults.note(self._proc, error)
+            return
         self._device_names.clear()
-        for line in (text or b"").splitlines():
-            major, minor, name = line.split(None, 3)[:3]
-            self._device_names[f"{major.decode()}:{minor.decode()}"] = "/dev/" + name.decode()
-        self._boot_s = boot_time_s(self._proc)
+        self._device_names.update(names)
 
     def _update_groups(self, *, fully: bool) -> list[Labels]:
         """New groups, groups that went, and what the inventory newly tells of those that are there."""
@@ -114,7 +117,7 @@ class ContainerSource:
         told = {}
         for ident, found in containers.items():
             path = found.cgroup
-            if path and path not in known and identify(path) is None and Path(self._tree.root + path).is_dir():
+            if path and path not in known and identify(path) is None and os.path.isdir(self._tree.root + path):  # noqa: PTH112 - as in CgroupReader
                 told[path] = ident
         return told
 
@@ -164,3 +167,12 @@ class ContainerSource:
             targets=tuple(targets),
             ended=tuple(ended),
         )
+
+
+def device_names(diskstats: bytes) -> dict[str, str]:
+    """`major:minor` -> /dev/name, from /proc/diskstats, as cAdvisor names a device."""
+    names = {}
+    for line in diskstats.splitlines():
+        major, minor, name = line.split(None, 3)[:3]
+        names[f"{major.decode()}:{minor.decode()}"] = "/dev/" + name.decode()
+    return names

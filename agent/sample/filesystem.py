@@ -17,9 +17,9 @@ from queue import Empty, SimpleQueue
 
 import msgspec
 
-from agent.sample.cgroup_reader import Faults
 from agent.sample.kept import read_once
 from agent.sample.labels import printable
+from agent.sample.metrics import Faults
 from agent.sample.settings import SampleSettings, pattern
 from deckwatch.wire.model import Column, Labels, Samples, Target
 

@@ -10,9 +10,9 @@ from functools import partial
 import psutil
 
 from agent.sample import host_files
-from agent.sample.cgroup_reader import Faults
 from agent.sample.host_files import Series, column
 from agent.sample.kept import DescriptorPool, KeptFile
+from agent.sample.metrics import Faults
 from agent.sample.settings import SampleSettings, pattern
 from deckwatch.wire.model import Column, Samples, Target
 

@@ -15,8 +15,9 @@ _READ_BYTES = 8192
 _WHOLE_BYTES = 3072
 """seq_file fills at most a page (4096) a read: a shorter answer than this was the whole file (a record is < 1 KiB)."""
 
-_GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ESRCH})
-_UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTDIR})
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ESRCH})
+"""What was there is no longer: vanishing between two looks is normal."""
+_UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL})
 """PSI switched off at boot, cgroup.procs of a threaded group, files that can only be written."""
 
 
@@ -91,7 +92,7 @@ class KeptFile:
                 os.close(fd)
 
     def _note_absence(self, error: OSError) -> None:
-        if error.errno not in _GONE and error.errno not in _UNSUPPORTED:
+        if error.errno not in GONE and error.errno not in _UNSUPPORTED:
             raise error
         self.close()
         self._missing = True
@@ -102,13 +103,13 @@ def read_once(path: str) -> bytes | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        if error.errno in _GONE or error.errno in _UNSUPPORTED:
+        if error.errno in GONE or error.errno in _UNSUPPORTED:
             return None
         raise
     try:
         return _rest(fd, os.pread(fd, _READ_BYTES, 0))
     except OSError as error:
-        if error.errno in _GONE or error.errno in _UNSUPPORTED:
+        if error.errno in GONE or error.errno in _UNSUPPORTED:
             return None
         raise
     finally:

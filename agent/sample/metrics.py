@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -40,8 +41,14 @@ class SampleMetrics:
         )
 
 
+class Faults(Protocol):
+    """Told of every file that could not be read or understood; the reading goes on without it."""
+
+    def note(self, where: str, error: Exception) -> None: ...
+
+
 class FaultLog:
-    """Takes the readers' faults (agent.sample.cgroup_reader.Faults). Each place is logged once a reason."""
+    """Takes the readers' faults. Each place is logged once a reason."""
 
     def __init__(self, metrics: SampleMetrics) -> None:
         self._metrics = metrics

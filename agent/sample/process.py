@@ -20,7 +20,10 @@ def boot_time_s(proc: str) -> float | None:
 
 def start_time_s(proc: str, pid: int, boot_s: float) -> float | None:
     """Field 22 of /proc/<pid>/stat, in ticks since the boot. The name in brackets, field 2, may hold anything."""
-    text = read_once(f"{proc}/{pid}/stat")
+    try:
+        text = read_once(f"{proc}/{pid}/stat")
+    except PermissionError:
+        return None  # /proc mounted with hidepid: not for us to know
     if text is None:
         return None
     fields = text[text.rfind(b")") + 2 :].split()

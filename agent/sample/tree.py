@@ -13,6 +13,8 @@ import os
 import msgspec
 
 from agent.sample.attribution import GroupIdentity, GroupKind, identify
+from agent.sample.kept import GONE
+from agent.sample.metrics import Faults
 
 _DEPTH = 24
 """Below this nothing is looked for: the kernel's own limit is none, and a cycle can't be."""
@@ -36,9 +38,10 @@ class TreeChange(msgspec.Struct, frozen=True):
 class CgroupTree:
     """`groups` by path below `root`. Not for use by two threads at once."""
 
-    def __init__(self, root: str, kinds: frozenset[GroupKind]) -> None:
+    def __init__(self, root: str, kinds: frozenset[GroupKind], faults: Faults) -> None:
         self.root = root
         self._kinds = kinds
+        self._faults = faults
         self._known: dict[str, _Directory] = {}
         self.groups: dict[str, GroupIdentity] = {}
 
@@ -61,10 +64,12 @@ class CgroupTree:
             if known is None or fully or links != known.links or links < 2:  # < 2: a file system that doesn't count
                 known = _Directory(links, _children(full))
                 self._known[path] = known
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
             if not path:
                 raise
-            return  # it went between its parent's listing and now
+            if error.errno not in GONE:  # else it went between its parent's listing and now
+                self._faults.note(full, error)
+            return
         seen.add(path)
         if depth < _DEPTH:
             for name in known.children:

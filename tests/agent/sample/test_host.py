@@ -17,7 +17,7 @@ from deckwatch.runtime.faults import Unusable
 from deckwatch.wire.metrics_catalogue import CATALOGUE
 from deckwatch.wire.model import Labels
 from tests.agent.sample.conftest import Recordings
-from tests.agent.sample.trees import Series, StrictFaults, series_of
+from tests.agent.sample.trees import NotedFaults, Series, StrictFaults, series_of
 from tests.recordings.unpack import HERE
 
 NOTHING = re.compile(r"^$")
@@ -170,16 +170,11 @@ def test_one_broken_file_leaves_the_others(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemTotal: lots kB\n")
     (tmp_path / "proc/loadavg").write_text("1 2 3\n")
-    noted: list[str] = []
-
-    class Faults:
-        def note(self, where: str, error: Exception) -> None:
-            noted.append(f"{Path(where).name}: {type(error).__name__}")
-
-    source = HostSource(SampleSettings(), str(tmp_path), "node-1", DescriptorPool(), Faults())
+    faults = NotedFaults()
+    source = HostSource(SampleSettings(), str(tmp_path), "node-1", DescriptorPool(), faults)
     frame = source.look(0)
     source.close()
-    assert noted == ["meminfo: ValueError"]
+    assert faults.noted == ["meminfo: ValueError"]
     assert series_of(frame)[()]["node_load5", ()] == 2
     assert len(frame.targets[0].values) == struct.calcsize("d") * len(frame.schemas[0])
 

@@ -13,15 +13,7 @@ from agent.sample.hierarchy import find_hierarchies
 from agent.sample.kept import DescriptorPool
 from agent.sample.reading import Limits, MemoryReading, PressureReading
 from tests.agent.sample.conftest import Recordings
-from tests.agent.sample.trees import StrictFaults, reader
-
-
-class NotedFaults:
-    def __init__(self) -> None:
-        self.noted: list[str] = []
-
-    def note(self, where: str, error: Exception) -> None:
-        self.noted.append(f"{Path(where).name}: {type(error).__name__}")
+from tests.agent.sample.trees import NotedFaults, StrictFaults, reader
 
 
 def v2(directory: Path, pool: DescriptorPool | None = None, faults: NotedFaults | None = None) -> Cgroup2Reader:

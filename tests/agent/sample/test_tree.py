@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from agent.sample.attribution import GroupKind
 from agent.sample.tree import CgroupTree
+from tests.agent.sample.trees import NotedFaults, StrictFaults
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 CONTAINERS = frozenset({GroupKind.CONTAINER})
 
 
 def tree(root: Path) -> CgroupTree:
-    return CgroupTree(str(root), CONTAINERS)
+    return CgroupTree(str(root), CONTAINERS, StrictFaults())
 
 
 def make(root: Path, *paths: str) -> None:
@@ -52,7 +55,7 @@ def test_nested(tmp_path: Path) -> None:
         f"docker/{B}/docker/{C}",
         f"docker/{B}/system.slice/nginx.service",
     )
-    looked = CgroupTree(str(tmp_path), frozenset(GroupKind))
+    looked = CgroupTree(str(tmp_path), frozenset(GroupKind), StrictFaults())
     looked.look(fully=True)
     assert set(looked.groups) == {f"/machine.slice/libpod-{A}.scope", f"/docker/{B}", f"/docker/{B}/docker/{C}"}
 
@@ -69,10 +72,30 @@ def test_a_whole_branch_goes(tmp_path: Path) -> None:
 def test_units_only_where_asked_for(tmp_path: Path) -> None:
     make(tmp_path, "system.slice/nginx.service")
     assert tree(tmp_path).look(fully=True).appeared == ()
-    units = CgroupTree(str(tmp_path), frozenset({GroupKind.UNIT}))
+    units = CgroupTree(str(tmp_path), frozenset({GroupKind.UNIT}), StrictFaults())
     assert units.look(fully=True).appeared == ("/system.slice/nginx.service",)
 
 
 def test_a_missing_root_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         tree(tmp_path / "none").look(fully=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody who may not look")
+def test_what_may_not_be_looked_into_leaves_the_rest() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        make(root, f"docker/{A}", f"closed.slice/docker-{B}.scope")
+        (root / "closed.slice").chmod(0o700)
+        faults = NotedFaults()
+        looked = CgroupTree(folder, CONTAINERS, faults)
+        os.seteuid(65534)
+        try:
+            looked.look(fully=True)
+        finally:
+            os.seteuid(0)
+        assert set(looked.groups) == {f"/docker/{A}"}
+        assert faults.noted == ["closed.slice: PermissionError"]
+        (root / "closed.slice").chmod(0o755)
+        assert looked.look(fully=False).appeared == (f"/closed.slice/docker-{B}.scope",)

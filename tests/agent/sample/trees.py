@@ -51,6 +51,16 @@ class StrictFaults:
         raise AssertionError(f"{where}: {error!r}")
 
 
+class NotedFaults:
+    """Keeps what it is told: `<file name>: <type of the error>`."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    def note(self, where: str, error: Exception) -> None:
+        self.noted.append(f"{Path(where).name}: {type(error).__name__}")
+
+
 def reader(root: Path, path: str, *, per_cpu: bool = False) -> CgroupReader:
     hierarchies: Hierarchies = find_hierarchies(str(root))
     pool, faults = DescriptorPool(), StrictFaults()
