@@ -105,5 +105,11 @@ def _status(answer: Answer, view: _View, age_s: float, trouble: str) -> Text:
     hosts = {container.host for container in answer.containers}
     if trouble:
         return Text(f"{age_s:.0f} s old: {trouble}", style="red")
-    words = f"{len(view.of(answer))} containers, {len(hosts)} hosts; by {view.key.value}; Ctrl-C ends"
+    words = (
+        f"{_count(len(view.of(answer)), 'container')}, {_count(len(hosts), 'host')}; by {view.key.value}; Ctrl-C ends"
+    )
     return Text(words, style="dim")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Group
 from rich.table import Table
@@ -38,16 +39,16 @@ def live_view(containers: Sequence[Container], *, key: SortKey, width: int, heig
     table = Table(box=None, padding=(0, 1), header_style="bold", expand=True)
     for heading in names:
         style = "bold underline" if heading == _SORTED_HEADING[key] else "bold"
-        side = "right" if heading in RIGHT else "left"
+        title = Text(heading, style=style)
         ratio = 1 if heading in ("NAME", "IMAGE") else None
-        table.add_column(Text(heading, style=style), justify=side, no_wrap=True, overflow="ellipsis", ratio=ratio)  # type: ignore[arg-type]
+        table.add_column(title, justify=_side(heading), no_wrap=True, overflow="ellipsis", ratio=ratio)
     room = max(1, height - 3)
     for container in containers[:room]:
         values = dict(zip(HEADINGS, cells(container), strict=True))
         table.add_row(*(Text(values[heading], style=_style(heading, container)) for heading in names))
     hidden = len(containers) - room
     if hidden > 0:
-        status = status + Text(f"; {hidden} more below: choose with --container, or a taller terminal", style="dim")
+        status = status + Text(f"; {hidden} more below", style="dim")
     return Group(table, status)
 
 
@@ -59,6 +60,10 @@ def columns_for(width: int) -> list[str]:
             break
         left.remove(heading)
     return left
+
+
+def _side(heading: str) -> Literal["left", "right"]:
+    return "right" if heading in RIGHT else "left"
 
 
 def _style(heading: str, container: Container) -> str:
