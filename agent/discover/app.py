@@ -46,6 +46,7 @@ class Discovery:
         self._event_listeners: list[EventListener] = []
         self._reported: dict[str, str] = {}
         self._view = View()
+        self._holding = False  # during the first look, so that listeners see it whole
         self._merge_due: asyncio.TimerHandle | None = None
         self._merged_at_s = float("-inf")
         self._docker = (
@@ -82,6 +83,7 @@ class Discovery:
 
     async def first_look(self) -> None:
         """One full look at everything; `containers`, `sources` and `findings` are whole when it returns."""
+        self._holding = True
         looks: list[tuple[str, Awaitable[object]]] = [(looking.part, looking.look()) for looking in self._lookings]
         if self._docker:
             looks.append(("docker", self._docker.look()))
@@ -89,6 +91,7 @@ class Discovery:
         for (part, _), result in zip(looks, results, strict=True):
             if isinstance(result, Exception):
                 self._report(part, result)
+        self._holding = False
         self._merge()
 
     async def run(self) -> None:
@@ -116,7 +119,7 @@ class Discovery:
 
     def _changed(self) -> None:
         """A finder's view changed. Bursts are merged together."""
-        if self._merge_due is None:
+        if self._merge_due is None and not self._holding:
             loop = asyncio.get_running_loop()
             due_s = max(loop.time(), self._merged_at_s + LEAST_PAUSE_S)
             self._merge_due = loop.call_at(due_s, self._merge)
