@@ -16,6 +16,8 @@ from deckwatch.runtime.settings import Sections, load_all
 @cli_daemon.with_options(
     click.option("--data-dir", metavar="DIR", type=click.Path(path_type=Path), help="Journal, store, alert state."),
     cli_daemon.LISTEN,
+    cli_daemon.RULES,
+    cli_daemon.WEBHOOK,
     cli_daemon.CONFIG,
     cli_daemon.TOKEN_FILE,
     cli_daemon.INSECURE,
@@ -25,13 +27,16 @@ from deckwatch.runtime.settings import Sections, load_all
 def collector(
     data_dir: Path | None,
     listen: str | None,
+    rules: tuple[str, ...],
+    webhook: tuple[str, ...],
     config: Path | None,
     token_file: Path | None,
     insecure: bool,
     log_level: str | None,
     log_format: str | None,
 ) -> None:
-    """Take, keep and answer for what agents ship."""
+    """Take, keep and answer for what agents ship; evaluate rules and send alerts. SIGHUP: read rule files again."""
+    from alerting.settings import AlertingSettings
     from collector.settings import CollectorSettings
 
     overrides = {
@@ -41,14 +46,27 @@ def collector(
         "collector.insecure": insecure,
         "collector.log.level": log_level,
         "collector.log.format": log_format,
+        "alerting.rules": rules,
+        "alerting.webhooks": tuple({"url": url} for url in webhook),
     }
-    sections: Sections = {"collector": CollectorSettings}
+    sections: Sections = {"collector": CollectorSettings, "alerting": AlertingSettings}
     loaded = load_all(sections, file=config, env=os.environ, overrides=cli_daemon.given(overrides))
     settings = loaded.of(CollectorSettings)
     cli_daemon.prepare(settings.log)
-    from collector.app import run  # polars, numba and pyarrow: not before the settings are known to be good
+    # polars, numba and pyarrow: not before the settings are known to be good
+    from alerting.app import Alerting, attach
+    from collector.app import Collector, run
+
+    attached: list[Alerting] = []
+
+    def attach_alerting(collector: Collector) -> None:
+        attached.append(attach(collector, loaded.of(AlertingSettings)))
+
+    def reload() -> None:
+        for alerting in attached:
+            alerting.reload()
 
     async def until_stopped(stop: asyncio.Event) -> None:
-        await run(settings, stop=stop, ready=cli_daemon.tell_address)
+        await run(settings, stop=stop, ready=cli_daemon.tell_address, attach=attach_alerting)
 
-    cli_daemon.run_daemon(until_stopped)
+    cli_daemon.run_daemon(until_stopped, reload=reload)
