@@ -49,8 +49,8 @@ def text_level(data: Bytes, at: int, end: int) -> int:
     level, i = _prefix_level(data, at, end)
     if level or i >= end:
         return level
-    plain, numbers, header = 0, 0, False  # plain words; tokens before any other that are not words; anything but a word
-    after_stamp = False
+    plain, header, after_stamp = 0, False, False  # plain words so far; was anything else there; was it a time, just now
+    numbers = 0  # tokens that begin with no letter, before the first word
     while i < end:
         c = data[i]
         begin = i
@@ -66,7 +66,7 @@ def text_level(data: Bytes, at: int, end: int) -> int:
             level, i = _bracket_level(data, i, end)
             if level:
                 return level
-            header, after_stamp = True, i < end and 48 <= data[begin + 1] <= 57
+            header, after_stamp = True, 48 <= data[begin + 1] <= 57
             continue
         if not _is_letter(c):
             i = _token_end(data, i, end)
@@ -77,7 +77,7 @@ def text_level(data: Bytes, at: int, end: int) -> int:
         length = stop - i
         if length == 1 and numbers >= 3 and capital and stop < end and data[stop] == 32:
             return letter_level(c)
-        numbers = -HEAD_BYTES
+        numbers = -HEAD_BYTES  # Android's letter stands behind numbers alone
         code = word_level(data, i, length)
         if code and _is_told(data, stop, end, code, capital, plain, header, after_stamp):
             return code & (AMBIGUOUS - 1)
