@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from collector.parse.fields import body_fields
 from collector.records import IOSTREAMS, LEVELS, Origin
 from collector.search.fields import FLAG_NAMES, origin_fields, public_name
 
@@ -46,8 +47,6 @@ def to_lines(rows: pl.DataFrame, origins: Mapping[int, Origin]) -> list[str]:
 
 def body_members(message: str, body: int) -> str:
     """`,"name":value...` of a body's fields under their public names; nulls are absent values."""
-    from collector.parse.fields import body_fields
-
     fields = {public_name(name): value for name, value in body_fields(message, body).items() if value is not None}
     return "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
 

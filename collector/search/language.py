@@ -165,46 +165,38 @@ class _Reader:
     # Ranges and regexes
 
     def _range(self, node: tree.Range | tree.From | tree.To, field: str) -> q.Query:
-        low = high = None
-        low_in = high_in = True
-        match node:
-            case tree.Range():
-                low, high = self._bound(node.low), self._bound(node.high)
-                low_in, high_in = node.include_low, node.include_high
-            case tree.From():
-                low, low_in = self._bound(node.a), node.include
-            case tree.To():
-                high, high_in = self._bound(node.a), node.include
+        low, high, low_in, high_in = _ends(node)
         if kind_of(field) is Kind.LEVEL:
-            return self._level_range(node, low, high, low_in, high_in)
-        self._check_bounds(node, field, [bound for bound in (low, high) if bound is not None])
+            return self._level_range(low, high, low_in, high_in)
+        for end in (low, high):
+            if end is not None:
+                self._check_bound(end, field)
         if low is None and high is None:
             return self._exists(field)
-        return q.Range(field, low, high, low_in, high_in)
+        return q.Range(field, self._bound(low), self._bound(high), low_in, high_in)
 
-    def _bound(self, node: tree.Item) -> str | None:
-        pattern = _pattern(node.value) if isinstance(node, tree.Word) else (_plain(node),)
-        if pattern == (q.AnyRun(),):
+    def _bound(self, node: tree.Item | None) -> str | None:
+        if node is None:
             return None
+        pattern = _pattern(node.value) if isinstance(node, tree.Word) else (_plain(node),)
         if len(pattern) != 1 or not isinstance(pattern[0], str):
             raise self._error("a bound takes no wildcards", node, "a value, or * alone for an open end")
         return pattern[0]
 
-    def _level_range(self, node: tree.Item, low: str | None, high: str | None, low_in: bool, high_in: bool) -> q.Query:
-        first = 1 if low is None else self._level_code(node, low) + (not low_in)
-        last = len(LEVELS) - 1 if high is None else self._level_code(node, high) - (not high_in)
+    def _level_range(self, low: tree.Item | None, high: tree.Item | None, low_in: bool, high_in: bool) -> q.Query:
+        first = 1 if low is None else self._level_code(low, self._bound(low) or "") + (not low_in)
+        last = len(LEVELS) - 1 if high is None else self._level_code(high, self._bound(high) or "") - (not high_in)
         return q.Level(tuple(range(first, last + 1)))
 
-    def _check_bounds(self, node: tree.Item, field: str, bounds: list[str]) -> None:
+    def _check_bound(self, node: tree.Item, field: str) -> None:
+        bound = self._bound(node) or ""
         match kind_of(field):
             case Kind.TEXT | Kind.IOSTREAM | Kind.FLAGS:
                 raise self._error(f"{field} takes no range", node, "a word, a phrase or a wildcard")
             case Kind.TIME:
-                for bound in bounds:
-                    self._check_time(node, bound)
+                self._check_time(node, bound)
             case Kind.NUMBER:
-                for bound in bounds:
-                    self._check_integer(node, field, bound)
+                self._check_integer(node, field, bound)
 
     def _check_time(self, node: tree.Item, value: str) -> None:
         try:
@@ -232,6 +224,20 @@ class _Reader:
 
     def _error(self, problem: str, node: tree.Item, expected: str = "") -> QueryError:
         return QueryError(problem, self._text, node.pos or 0, expected)
+
+
+def _ends(node: tree.Range | tree.From | tree.To) -> tuple[tree.Item | None, tree.Item | None, bool, bool]:
+    """Low and high bound (None: open), and whether they belong to the range."""
+    match node:
+        case tree.From():
+            return _unless_open(node.a), None, node.include, True
+        case tree.To():
+            return None, _unless_open(node.a), True, node.include
+    return _unless_open(node.low), _unless_open(node.high), node.include_low, node.include_high
+
+
+def _unless_open(node: tree.Item) -> tree.Item | None:
+    return None if isinstance(node, tree.Word) and node.value == "*" else node
 
 
 def _conjunction(parts: list[q.Query]) -> q.Query:

@@ -7,6 +7,7 @@ import re
 
 import polars as pl
 
+from collector.parse.fields import field_expr
 from collector.search import query as q
 from collector.search.fields import Kind, body_name, kind_of
 from collector.search.words import caseless, is_verbatim, phrase_pattern, wildcard_pattern, words
@@ -61,8 +62,6 @@ def value_condition(leaf: q.Query, value: pl.Expr) -> pl.Expr:
 def body_condition(leaf: q.Query) -> pl.Expr:
     """About a field of the body. A value that bodies hold as it is must also be found in the message by its words:
     so blocks and rows without them need no look into their bodies. 500 is 500.0 too."""
-    from collector.parse.fields import field_expr
-
     value = field_expr(body_name(str(getattr(leaf, "field", ""))))
     if isinstance(leaf, q.Term) and _INTEGER.fullmatch(leaf.value):
         condition = value.is_in([leaf.value, f"{leaf.value}.0"]).fill_null(False)
