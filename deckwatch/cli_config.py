@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 
 import click
-import msgspec
 
 from deckwatch import __version__
+from deckwatch.cli_daemon import settings_structs
 from deckwatch.runtime.settings import SECTIONS, load_all, show
-
-_STRUCTS = {
-    "agent": "agent.settings:AgentSettings",
-    "collector": "collector.settings:CollectorSettings",
-    "alerting": "alerting.settings:AlertingSettings",
-}
 
 _HEAD = """\
 # Deckwatch's options with their {what}. In [] stands what an option takes, behind it the environment variable that
 # overrides it. Command line beats environment beats file. Times and sizes may be written like 10s and 64MiB.
 """
-
-
-def settings_structs(sections: tuple[str, ...] = SECTIONS) -> dict[str, type[msgspec.Struct]]:
-    found = {}
-    for section in sections:
-        module, _, name = _STRUCTS[section].partition(":")
-        found[section] = getattr(importlib.import_module(module), name)
-    return found
 
 
 @click.group()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
@@ -13,7 +14,14 @@ import msgspec
 
 from deckwatch.runtime.logging import LogFormat, LogLevel, LogSettings, setup_logging
 from deckwatch.runtime.parent import SUPERVISOR_VARIABLE, die_with
+from deckwatch.runtime.settings import SECTIONS
 from deckwatch.runtime.signals import handle_signals
+
+_STRUCTS = {
+    "agent": "agent.settings:AgentSettings",
+    "collector": "collector.settings:CollectorSettings",
+    "alerting": "alerting.settings:AlertingSettings",
+}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,6 +58,14 @@ def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def settings_structs(sections: tuple[str, ...] = SECTIONS) -> dict[str, type[msgspec.Struct]]:
+    found = {}
+    for section in sections:
+        module, _, name = _STRUCTS[section].partition(":")
+        found[section] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def given(options: Mapping[str, object]) -> dict[str, object]:

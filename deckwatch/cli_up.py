@@ -11,7 +11,6 @@ import click
 import msgspec
 
 from deckwatch import cli_daemon
-from deckwatch.cli_config import settings_structs
 from deckwatch.runtime.listen import check_listen, parse_listen
 from deckwatch.runtime.logging import LogFormat, LogLevel, LogSettings, setup_logging
 from deckwatch.runtime.places import state_home
@@ -69,7 +68,7 @@ def up(
         "collector.listen": listen,
         "collector.token_file": token_file,
     }
-    loaded = load_all(settings_structs(), file=config, env=os.environ, overrides=cli_daemon.given(overrides))
+    loaded = load_all(cli_daemon.settings_structs(), file=config, env=os.environ, overrides=cli_daemon.given(overrides))
     options = _options(place, loaded)
     options = msgspec.structs.replace(
         options,
