@@ -49,9 +49,10 @@ class Compiled(msgspec.Struct, frozen=True):
 def compile(query: q.Query, origins: Mapping[int, Origin]) -> Compiled:
     """For rows whose `origin` is a key of `origins`."""
     planner = _Planner(origins)
-    stages = _stages(query, planner)
+    expr = planner.condition(query)
+    stages = _stages(query, planner) if isinstance(expr, pl.Expr) else ()
     return Compiled(
-        expr=planner.condition(query),
+        expr=expr,
         stages=stages,
         columns=frozenset(name for stage in stages for name in stage.meta.root_names()),
         words=required_words(query),
@@ -99,9 +100,9 @@ class _Dimension:
 
     def condition(self, column: str, query: q.Query) -> Condition:
         ids = self.exact(query)
-        if ids == self._ids:
-            return True
-        return pl.col(column).is_in(sorted(ids)) if ids else False
+        if not ids:
+            return False
+        return True if ids == self._ids else pl.col(column).is_in(sorted(ids))
 
 
 class _Planner:
