@@ -34,6 +34,9 @@ LEAST_PAUSE_S = 0.02
 """Between two merges while many containers change at once; the first change is passed on without a wait."""
 
 
+FIRST_LOOK_S = 15.0
+
+
 class Discovery:
     """Implements agent.model.Inventory. For one event loop; `first_look`, then `run` until cancelled."""
 
@@ -87,12 +90,23 @@ class Discovery:
         looks: list[tuple[str, Awaitable[object]]] = [(looking.part, looking.look()) for looking in self._lookings]
         if self._docker:
             looks.append(("docker", self._docker.look()))
-        results = await asyncio.gather(*(look for _, look in looks), return_exceptions=True)
-        for (part, _), result in zip(looks, results, strict=True):
-            if isinstance(result, Exception):
-                self._report(part, result)
+        await asyncio.gather(*(self._look_once(part, look) for part, look in looks))
         self._holding = False
         self._merge()
+
+    async def _look_once(self, part: str, look: Awaitable[object]) -> None:
+        """A file system that hangs must not keep the agent from starting."""
+        try:
+            async with asyncio.timeout(FIRST_LOOK_S):
+                await look
+        except TimeoutError:
+            self._metrics.faults.labels(part, "timeout").inc()
+            log.warning(
+                "discovery of %s: the first look is not over after %g s, the start goes on without it; does a file "
+                "system hang?", part, FIRST_LOOK_S,
+            )  # fmt: skip
+        except Exception as error:  # whatever one finder meets, the others look; `run` tries it again
+            self._report(part, error)
 
     async def run(self) -> None:
         """Until cancelled."""

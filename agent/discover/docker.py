@@ -128,6 +128,7 @@ class DockerFinder:
                 self._went_down(first_fault(faults))
             finally:
                 self._session = None
+                self._metrics.engine_up.set(0)
             await self._look_at_disk()
             await self._clock.sleep(backoff.next_s())
 
@@ -141,7 +142,6 @@ class DockerFinder:
         if self._fault is None:
             log.warning("Docker socket %s: %s; reading %s", self._settings.socket, fault, self._engine.containers_dir)
         self._session, self._fault = None, fault
-        self._metrics.engine_up.set(0)
         self._metrics.faults.labels("docker", type(fault).__name__).inc()
 
     def _remove(self, container_id: str) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
+from agent.discover import app
 from agent.discover.app import Discovery
+from agent.discover.files import FileGlobs
+from agent.discover.looking import Looked
 from agent.discover.settings import CriSettings, DiscoverSettings, DockerSettings, FilesSettings
+from agent.discover.view import View
 from agent.inotify import Inotify
 from agent.model import ContainerState, Inventory
 from tests.agent.discover.trees import write_container
@@ -158,8 +163,6 @@ async def test_a_bad_listener_keeps_nothing_from_the_others(tmp_path: Path, capl
 async def test_a_finder_that_fails_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from agent.discover.files import FileGlobs
-
     look, failures = FileGlobs.look, [RuntimeError("a bug"), RuntimeError("a bug")]
 
     def fails_twice(self: FileGlobs) -> object:
@@ -173,6 +176,28 @@ async def test_a_finder_that_fails_begins_anew(
         await watcher.until(lambda: bool(watcher.discovery.sources), "found in the end")
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(errors) == 1
+
+
+async def test_a_file_system_that_hangs_does_not_keep_us_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hung = threading.Event()
+
+    def hang(self: FileGlobs) -> Looked:
+        hung.wait()
+        return Looked(View())
+
+    monkeypatch.setattr(FileGlobs, "look", hang)
+    monkeypatch.setattr(app, "FIRST_LOOK_S", 0.3)
+    web = write_container(tmp_path / "containers", "web")
+    watcher = Watcher(settings(tmp_path), [f"{tmp_path}/*.log"])
+    try:
+        await watcher.discovery.first_look()
+    finally:
+        hung.set()
+    assert list(watcher.discovery.containers) == [web]
+    assert watcher.metric("faults_total", part="files", reason="timeout") == 1
+    assert "does a file system hang?" in caplog.text
 
 
 async def test_a_thousand_containers(tmp_path: Path) -> None:
