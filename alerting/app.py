@@ -23,14 +23,15 @@ from alerting.rules.evaluator import Evaluator, EvaluatorMetrics
 from alerting.rules.files import BadRules, load_rules
 from alerting.rules.logmetric_store import LogMetricStore
 from alerting.rules.logmetrics import LogMetrics
-from alerting.rules.model import RuleSet
+from alerting.rules.model import AlertRule, RuleSet
 from alerting.rules.published import Published
 from alerting.rules.schedule import Schedule
-from alerting.rules.state import Surroundings
+from alerting.rules.state import Alert, Surroundings
 from alerting.rules.watch import Look, look
 from alerting.settings import AlertingSettings
 from alerting.state_store import StateStore
 from collector.app import Collector
+from collector.metrics.block import HOST_LABEL
 from collector.metrics.families import Family
 from collector.metrics.head import Head
 from collector.metrics.series import Sources
@@ -100,6 +101,7 @@ class Alerting:
             self._published,
             Surroundings(settings.external_labels, settings.external_url),
             self._delivery.wake,
+            self._is_awaited,
         )
         self._schedule = Schedule(self._evaluator, clock, registry, arrival_gap_s=settings.arrival_gap_s)
         self._api = AlertingApi(self._evaluator, self._store)
@@ -176,6 +178,16 @@ class Alerting:
         self._schedule.every(FORGET_EVERY_S, "forget old series", self._forget)
         self._good.set(1)
         self._loaded.set(sum(len(group.rules) for group in rules.groups))
+
+    def _is_awaited(self, tenant: str, rule: AlertRule, alert: Alert, at_ns: int) -> bool:
+        """Counts of log metrics outlive a restart; samples of agents come in again one by one."""
+        selectors = [selector for selector, _ in rule.expression.ranges()]
+        if any(self._published.is_awaited(tenant, selector) for selector in selectors):
+            return True
+        host = dict(alert.source).get(HOST_LABEL)
+        if host is None or all(self._log_metrics.has(tenant, selector) for selector in selectors):
+            return False
+        return self._head.is_awaited(tenant, host, alert.seen_ns, at_ns)
 
     def _reload_if_changed(self) -> None:
         if look(self._globs) != self._seen:

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -41,6 +42,12 @@ log = logging.getLogger(__name__)
 
 RuleChange = tuple[str, Transition]
 """(the rule's expression as text, what became of one of its alerts)"""
+
+
+class IsAwaited(Protocol):
+    """After a start, series come in one by one. May the one behind this alert still come?"""
+
+    def __call__(self, tenant: str, rule: AlertRule, alert: Alert, at_ns: int) -> bool: ...
 
 
 class RuleHealth(msgspec.Struct, frozen=True):
@@ -101,6 +108,7 @@ class Evaluator:
         published: Published,
         around: Surroundings,
         told: Callable[[], None],
+        is_awaited: IsAwaited,
     ) -> None:
         self._source = source
         self._store = store
@@ -109,6 +117,7 @@ class Evaluator:
         self._published = published
         self._around = around
         self._told = told
+        self._is_awaited = is_awaited
         self.groups: dict[str, GroupRun] = {}
 
     def load(self, groups: Iterable[RuleGroup], now_ns: int) -> None:
@@ -130,7 +139,14 @@ class Evaluator:
         except sqlite3.Error:
             self.groups = before_all
             raise
-        self._published.keep_recorded(frozenset(kept))
+        self._published.set_recording(
+            {
+                run.key: (group.group.tenant, run.rule.name)
+                for group in loaded.values()
+                for run in group.rules
+                if isinstance(run.rule, RecordingRule)
+            }
+        )
         self._publish()
 
     def evaluate(self, group: GroupRun, now_ns: int) -> tuple[Transition, ...]:
@@ -206,6 +222,10 @@ class Evaluator:
             return None
         blind_ns = max(self._around.blind_after_ns, 2 * group.interval_ns)
         around = msgspec.structs.replace(self._around, limit=group.limit, blind_after_ns=blind_ns)
+        awaited = [
+            alert.source for alert in run.alerts.values() if self._is_awaited(group.tenant, run.rule, alert, now_ns)
+        ]
+        vector = msgspec.structs.replace(vector, unknown=(*vector.unknown, *awaited))
         return advance(run.rule, run.alerts, vector, now_ns, around)
 
     def _save(self, group: GroupRun, before: Mapping[str, Alerts], changes: list[RuleChange], now_ns: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 from alerting.database import Database
 from alerting.rules.counter_series import CounterSeries
 from alerting.rules.counting import LabelValues
+from deckwatch.runtime.faults import Retry
 
 _VERSION = 1
 _SCHEMA = """
@@ -26,6 +28,7 @@ _values_decoder: msgspec.msgpack.Decoder[LabelValues] = msgspec.msgpack.Decoder(
 
 class LogMetricStore:
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._database = Database(path, _VERSION, _SCHEMA)
 
     def position(self) -> int:
@@ -44,7 +47,13 @@ class LogMetricStore:
             return {_values_decoder.decode(values): _counter_decoder.decode(counter) for values, counter in rows}
 
     def commit(self, seq: int, series: Iterable[tuple[str, LabelValues, CounterSeries]], gone: Iterable[str]) -> None:
-        """One transaction: the position, what changed, and metrics that are no longer defined."""
+        """One transaction: the position, what changed, and metrics that are no longer defined. Raises Retry."""
+        try:
+            self._commit(seq, series, gone)
+        except sqlite3.Error as error:
+            raise Retry(f"counts of log metrics can't be saved in {self._path}: {error}") from None
+
+    def _commit(self, seq: int, series: Iterable[tuple[str, LabelValues, CounterSeries]], gone: Iterable[str]) -> None:
         encode = msgspec.msgpack.encode
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO position VALUES (1, ?)", (seq,))

@@ -135,7 +135,8 @@ class LogMetrics:
             self._changed(tenant, frozenset(names))
 
     def commit(self, seq: int) -> None:
-        """What was consumed beyond `seq` is made durable too: counts and position belong together."""
+        """What was consumed beyond `seq` is made durable too: counts and position belong together. Raises Retry where
+        the database can't be written; then nothing of it was."""
         with self._lock:
             position = max(seq, self._consumed)
             series = [(identity, values, self._metrics[identity].series[values]) for identity, values in self._dirty]
@@ -193,6 +194,12 @@ class LogMetrics:
                 else:
                     windows.append(Window(labels, series.window(start_ns, end_ns)))
         return Windows(tuple(windows), tuple(unknown))
+
+    def has(self, tenant: str, selector: Selector) -> bool:
+        """Is it one of ours that the selector names?"""
+        with self._lock:
+            metrics = [metric.metric for metric in self._metrics.values()]
+        return any(metric.tenant == tenant and selector.takes_name(metric.name) for metric in metrics)
 
     def families(self, tenant: str, at_ns: int) -> Iterator[Family]:
         """For /metrics. Counts stay there while an agent is silent: they are ours."""

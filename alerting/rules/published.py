@@ -3,7 +3,7 @@ and /metrics see them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from alerting.rules.model import RecordingRule, RuleGroup
 from alerting.rules.state import Alert
@@ -30,6 +30,7 @@ class Published:
     def __init__(self) -> None:
         self._alerts: dict[str, list[Sample]] = {}
         self._recorded: dict[str, tuple[str, Vector]] = {}
+        self._not_yet: dict[str, tuple[str, str]] = {}
 
     def alerts(self, alerts: Iterable[tuple[str, Alert]]) -> None:
         """(tenant, alert) of all that are active now."""
@@ -45,10 +46,16 @@ class Published:
         samples = tuple(Sample(_recorded(rule, sample.labels), sample.value) for sample in vector.samples)
         unknown = tuple(_recorded(rule, labels) for labels in vector.unknown)
         self._recorded[key] = (group.tenant, Vector(samples, unknown))
+        self._not_yet.pop(key, None)
 
-    def keep_recorded(self, keys: frozenset[str]) -> None:
-        """After a reload: what rules that are gone have recorded is gone."""
-        self._recorded = {key: kept for key, kept in self._recorded.items() if key in keys}
+    def set_recording(self, rules: Mapping[str, tuple[str, str]]) -> None:
+        """Key -> (tenant, name) of the recording rules that are loaded now. What others have recorded is gone."""
+        self._recorded = {key: kept for key, kept in self._recorded.items() if key in rules}
+        self._not_yet = {key: rule for key, rule in rules.items() if key not in self._recorded}
+
+    def is_awaited(self, tenant: str, selector: Selector) -> bool:
+        """Is there a recording rule for it that has not been evaluated yet?"""
+        return any(owner == tenant and selector.takes_name(name) for owner, name in self._not_yet.values())
 
     def instant(self, tenant: str, selector: Selector, at_ns: int) -> Vector:
         vectors = [vector for owner, vector in self._recorded.values() if owner == tenant]

@@ -36,6 +36,7 @@ class _Feed:
         self.tenant = tenant
         self.host = host
         self.newest_ns = 0
+        self.first_ns = 0  # when it was first heard of here, by our clock
         self.blocks: dict[tuple[Labels, int], Block] = {}
 
 
@@ -53,6 +54,7 @@ class Head:
         self._clock = clock
         self._silent_ns = int(silent_after_s * 1e9)
         self._forget_ns = int(forget_agent_after_s * 1e9)
+        self._started_ns = clock.now_ns()
         self._feeds: dict[tuple[str, str, str], _Feed] = {}
         self._schemas: dict[tuple[Column, ...], Schema] = {}
         self.history = History()
@@ -149,6 +151,16 @@ class Head:
         newest = self.agents(tenant).get(host)
         return newest is not None and at_ns - newest > self._silent_ns
 
+    def is_awaited(self, tenant: str, host: str, last_seen_ns: int, at_ns: int) -> bool:
+        """A series of that host was last seen before we started: may it still come? All that a host has comes again
+        within the time after which it would count as silent."""
+        if last_seen_ns >= self._started_ns:
+            return False
+        first = [feed.first_ns for feed in self._feeds.values() if (feed.tenant, feed.host) == (tenant, host)]
+        if not first:
+            return at_ns - self._started_ns < self._forget_ns
+        return at_ns - min(first) < self._silent_ns
+
     def forget_old(self, now_ns: int) -> None:
         """Let go of agents that have been silent for very long, and of history out of every rule's reach."""
         for key, feed in list(self._feeds.items()):
@@ -162,6 +174,7 @@ class Head:
         key = (samples.tenant, host, samples.source)
         if key not in self._feeds:
             self._feeds[key] = _Feed(samples.tenant, host)
+            self._feeds[key].first_ns = self._clock.now_ns()
         return self._feeds[key]
 
     def _clock_was_wrong(self, feed: _Feed) -> bool:

@@ -196,6 +196,25 @@ async def test_killed_and_started_again_it_tells_nothing_twice_and_forgets_nothi
     assert len(hook.got) == 2
 
 
+async def test_after_a_restart_an_alert_waits_for_its_series(tmp_path: Path, hook: WebhookReceiver) -> None:
+    """The head is empty then, which says nothing about the container."""
+    desk = Desk(tmp_path, hook)
+    async with desk.open():
+        desk.head.take_samples(0, "h1", now_samples(2e6))
+        await hook.wait(1)
+        await desk.delivered(1)
+    again = Desk(tmp_path, hook)
+    async with again.open():
+        await asyncio.sleep(0.7)
+        assert len(hook.got) == 1
+        again.head.take_samples(1, "h1", now_samples(3e6))
+        await asyncio.sleep(0.5)
+        assert len(hook.got) == 1
+        again.head.take_samples(2, "h1", now_samples(1e5))
+        got = await hook.wait(2)
+    assert got[1].body["status"] == "resolved"
+
+
 async def test_the_api_has_prometheus_shape(tmp_path: Path) -> None:
     desk = Desk(tmp_path, None)
     async with desk.open(), desk.api() as (session, server):

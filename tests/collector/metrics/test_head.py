@@ -180,6 +180,21 @@ def test_agents_are_forgotten_after_a_day(head: Head) -> None:
     assert head.agents("default") == {}
 
 
+async def test_after_a_start_series_of_a_host_are_awaited_until_it_must_have_sent_them(
+    registry: CollectorRegistry,
+) -> None:
+    clock = ManualClock(T0_NS)
+    head = Head(clock, registry)
+    before_ns = T0_NS - S
+    assert head.is_awaited("default", "h1", before_ns, T0_NS + 3600 * S)
+    assert not head.is_awaited("default", "h1", before_ns, T0_NS + 86_400 * S)  # it is gone for good
+    await clock.advance(100)
+    head.take_samples(0, "h1", frame(100, {WEB: {"mem": 1.0}}))
+    assert head.is_awaited("default", "h1", before_ns, T0_NS + 399 * S)
+    assert not head.is_awaited("default", "h1", before_ns, T0_NS + 400 * S)
+    assert not head.is_awaited("default", "h1", T0_NS + 100 * S, T0_NS + 110 * S)  # it was seen since
+
+
 def test_gaps_are_counted_by_host_and_reason(head: Head, registry: CollectorRegistry) -> None:
     stream = StreamId("agent", "source", "1-a")
     head.take_gap(0, "h1", stream, Gap(0, 100, 150, 0, GapReason.DELETED, T0_NS))
