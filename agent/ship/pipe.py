@@ -432,6 +432,10 @@ class Pipe:
             await self._save()
         except OSError as error:
             self._complain(error)
+        await self.abandon()
+
+    async def abandon(self) -> None:
+        """Let go of everything as it is."""
         await self._do(self._tailer.close)
         self._thread.shutdown()
 

@@ -35,10 +35,12 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Match(msgspec.Struct, frozen=True):
-    """By a candidate's place: its stream. A copy holds the text of a stream that another file has already."""
+    """By a candidate's place: its stream. A copy holds the text of a stream that another file has already. What can't
+    be read now may turn out to be either."""
 
     streams: dict[int, StreamState]
     copies: dict[int, StreamState]
+    unreadable: dict[int, OSError]
 
 
 def candidate(file: LogFile, *, live: bool) -> Candidate:
@@ -46,7 +48,7 @@ def candidate(file: LogFile, *, live: bool) -> Candidate:
 
 
 def fit(found: Candidate, state: StreamState) -> Fit:
-    """How well. A live file with another inode is another file unless the probe speaks for it; a closed stream's
+    """How well; raises OSError. A live file with another inode is another file unless the probe speaks for it; a closed stream's
     copy must end where the stream ended."""
     if not is_of_generation(state.generation, found.head):
         return Fit.NO
@@ -67,7 +69,13 @@ def fit(found: Candidate, state: StreamState) -> Fit:
 def match_files(found: Sequence[Candidate], states: Sequence[StreamState]) -> Match:
     """Each stream gets one file, the best first; among equals the one that was read furthest, oldest file first."""
     ordered = sorted(states, key=lambda state: -state.acked.offset)
-    fits = {(i, j): fit(one, state) for i, one in enumerate(found) for j, state in enumerate(ordered)}
+    fits: dict[tuple[int, int], Fit] = {}
+    unreadable: dict[int, OSError] = {}
+    for i, one in enumerate(found):
+        try:
+            fits.update({(i, j): fit(one, state) for j, state in enumerate(ordered)})
+        except OSError as error:
+            unreadable[i] = error
     streams: dict[int, StreamState] = {}
     taken: set[int] = set()
     for grade in (Fit.SAME, Fit.STRONG, Fit.WEAK):
@@ -83,7 +91,7 @@ def match_files(found: Sequence[Candidate], states: Sequence[StreamState]) -> Ma
         siblings = {found[i].file.path.removesuffix(".gz"), paths[id(ordered[j])].removesuffix(".gz")}
         if value >= Fit.STRONG or len(siblings) == 1:
             copies[i] = ordered[j]
-    return Match(streams, copies)
+    return Match(streams, copies, unreadable)
 
 
 def is_prefix_of(short: LogFile, long: LogFile) -> bool:

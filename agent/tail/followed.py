@@ -22,6 +22,8 @@ from agent.tail.tail import Tail
 from deckwatch.wire.identity import fingerprint
 from deckwatch.wire.model import GapReason
 
+_RETURN_NS = 600 * 1_000_000_000
+
 
 class Keeper(Protocol):
     """What a followed log asks of the tailer that keeps all of them. Called in the tailer's thread only."""
@@ -56,6 +58,10 @@ class Keeper(Protocol):
         """The file of a closed stream has gone."""
         ...
 
+    def relisted(self, state: StreamState) -> None:
+        """The file of a closed stream, or a copy of it, is there under this name."""
+        ...
+
     def complain(self, path: str, error: OSError | None) -> None:
         """Said once for each path; None: it works again."""
         ...
@@ -87,6 +93,7 @@ class Followed:
         self._listed_ns = -1
         self._first = True
         self._settled: dict[FileId, _Settled] = {}
+        self._absent: dict[str, float] = {}  # closed generations whose file is not to be found: since when
         self._pending: dict[FileId, LogFile] = {}  # unknown rotated files, held until they are still
 
     @property
@@ -97,7 +104,11 @@ class Followed:
     @property
     def settling(self) -> bool:
         """Something is going on that only time decides."""
-        return bool(self._pending) or self._first or any(tail.place is not Place.LIVE for tail in self.tails)
+        return (
+            bool(self._pending or self._absent)
+            or self._first
+            or any(tail.place is not Place.LIVE for tail in self.tails)
+        )
 
     @property
     def lag_bytes(self) -> int:
@@ -110,13 +121,16 @@ class Followed:
         for tail in list(self.tails):
             self._look_at(tail, now)
         found: list[Candidate] = []
-        if self.rotated_due or self._pending or any(tail.file is None for tail in self.tails):
+        present: set[FileId] | None = None
+        if self.rotated_due or self._pending or self._absent or any(tail.file is None for tail in self.tails):
             self.rotated_due = False
-            found = self._open_rotated()
+            found, present = self._open_rotated()
         if self.live is None:
             found += self._open_live()
         if found:
             self._assign(found, now)
+        if present is not None:
+            self._forget_absent(present, now)
         if self._first and not self.unopened_bytes:
             self._first = False
             self._give_up_waiting(now)
@@ -165,8 +179,12 @@ class Followed:
         listed = False
         if tail.file is not None and tail.file_id is not None:
             stat = tail.file.stat()
-            listed = stat.links > 0 and bool(self.source.rotated)
-            self._settled[tail.file_id] = _Settled(stat.stored_bytes, stat.mtime_ns, tail.generation)
+            copies = [at for at, settled in self._settled.items() if settled.generation == tail.generation]
+            if stat.links > 0 or not copies:
+                self._settled[tail.file_id] = _Settled(stat.stored_bytes, stat.mtime_ns, tail.generation)
+            else:
+                tail.file_id = copies[0]  # its compressed copy stands for it now
+            listed = bool(self.source.rotated and (stat.links > 0 or copies))
         self._drop(tail, listed=listed)
         self.rotated_due = True
 
@@ -200,7 +218,7 @@ class Followed:
         self._settled = {k: v for k, v in self._settled.items() if v.generation != state.generation}
         self._keeper.memory.take(state)
         tail = self._new_tail(None, Place.GONE, now, msgspec.structs.replace(state, closed_ns=0, listed=True))
-        if found := self._open_rotated():
+        if found := self._open_rotated()[0]:
             self._assign(found, now)
         if tail.file is None and (file := self._open(state.path)):
             one = candidate(file, live=False)
@@ -235,8 +253,8 @@ class Followed:
             return []
         return self._candidates([file], live=True)
 
-    def _open_rotated(self) -> list[Candidate]:
-        """Rotated files that are neither open nor settled, the oldest first."""
+    def _open_rotated(self) -> tuple[list[Candidate], set[FileId]]:
+        """Rotated files that are neither open nor settled, the oldest first; and all that are there."""
         held = {tail.file_id for tail in self.tails if tail.file is not None}
         files: list[LogFile] = []
         present: set[FileId] = set()
@@ -251,8 +269,7 @@ class Followed:
                 continue
             if file := self._pending.get(at) or self._open(path):
                 files.append(file)
-        self._forget_absent(present)
-        return self._candidates(files, live=False)
+        return self._candidates(files, live=False), present
 
     def _open(self, path: str) -> LogFile | None:
         try:
@@ -272,18 +289,29 @@ class Followed:
             try:
                 found.append(candidate(file, live=live))
             except OSError as error:
-                self._keeper.complain(file.path, error)
-                self._pending.pop(file.id, None)
-                file.close()
-                self.rotated_due = True
+                self._unreadable(file, error)
         return found
 
-    def _forget_absent(self, present: set[FileId]) -> None:
+    def _unreadable(self, file: LogFile, error: OSError) -> None:
+        """Now: it may still be being written, as a compressed file is."""
+        self._keeper.complain(file.path, error)
+        self._pending.pop(file.id, None)
+        file.close()
+        self.rotated_due = True
+
+    def _forget_absent(self, present: set[FileId], now: float) -> None:
+        """Closed streams whose file has no name left. Not at once: it may just be getting another one."""
         self._settled = {at: settled for at, settled in self._settled.items() if at in present}
         still = {settled.generation for settled in self._settled.values()}
+        absent: dict[str, float] = {}
         for state in self._keeper.memory.closed(self.source.name):
-            if state.listed and state.file not in present and state.generation not in still:
+            if not state.listed or state.file in present or state.generation in still:
+                continue
+            since = absent[state.generation] = self._absent.get(state.generation, now)
+            if now - since > self._keeper.settings.settle_s and not self._pending and not self.rotated_due:
                 self._keeper.unlisted(state)
+                del absent[state.generation]
+        self._absent = absent
 
     # Whose file is it -------------------------------------------------------------------------------------------
 
@@ -291,17 +319,23 @@ class Followed:
         memory, name = self._keeper.memory, self.source.name
         open_now = {tail.generation: tail for tail in self.tails if tail.generation}
         states = [state for tail in self.tails if (state := tail.remember())]
-        states += memory.waiting(name) + [state for state in memory.closed(name) if state.listed]
+        states += memory.waiting(name) + [state for state in memory.closed(name) if self._may_return(state)]
         match = match_files(found, states)
         for i, one in enumerate(found):
             state = match.streams.get(i) or match.copies.get(i)
             self._pending.pop(one.file.id, None)
-            if state is None:
+            if error := match.unreadable.get(i):
+                self._unreadable(one.file, error)
+            elif state is None:
                 self._take_unknown(one, now)
             elif tail := open_now.get(state.generation):
                 self._take_copy(one, tail, now)
             else:
                 self._take_known(one, state, now, copy=i in match.copies)
+
+    def _may_return(self, state: StreamState) -> bool:
+        """A closed stream's file may be seen again under another name, compressed, just after it went."""
+        return state.listed or self._keeper.now_ns() - state.closed_ns < _RETURN_NS
 
     def _take_copy(self, one: Candidate, tail: Tail, now: float) -> None:
         if tail.file is None:
@@ -314,7 +348,7 @@ class Followed:
     def _take_known(self, one: Candidate, state: StreamState, now: float, *, copy: bool) -> None:
         grown = state.closed_ns and not one.file.path.endswith(".gz") and one.file.pread(1, state.acked.offset)
         if copy or (state.closed_ns and not one.live and not grown):
-            self._keeper.memory.put(msgspec.structs.replace(state, file=one.file.id, path=one.file.path))
+            self._keeper.relisted(msgspec.structs.replace(state, file=one.file.id, path=one.file.path, listed=True))
             self._settle(one.file, state.generation)
             return
         self._keeper.memory.take(state)

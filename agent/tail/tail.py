@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 import msgspec
@@ -130,8 +131,9 @@ class Tail:
         limit = min(limit, room - self.read.offset)
         block = self.file.pread(limit, self.read.offset)
         self.seen = self.read.offset + len(block)
+        if len(block) < limit:
+            self.size = self.seen  # a look may have seen more: it was cut since, as the next look will find
         if not block:
-            self.size = self.read.offset if self.size is None else self.size
             return None
         if not probe_holds(self.file, self.read):
             raise Truncated
@@ -145,7 +147,9 @@ class Tail:
             return Cut(len(block))
         if self.format is Format.FRAMES:
             cut = cut_frames(block)
-            self._need_bytes = cut.need_bytes if len(block) == limit and cut.need_bytes <= MOST_FRAME_BYTES else 0
+            if cut.need_bytes > MOST_FRAME_BYTES:
+                raise OSError(errno.EBADMSG, f"a frame of {cut.need_bytes} bytes at {self.read.offset}: damaged")
+            self._need_bytes = cut.need_bytes if len(block) == limit else 0
             return cut
         final = len(block) < limit and is_final(self._seen_as(now, True), late_write_s)
         return cut_lines(block, full=len(block) == limit, final=final)

@@ -213,10 +213,17 @@ class Tailer:
             self.closed[tail.key] = Closed(closed, tail.key)
 
     def unlisted(self, state: StreamState) -> None:
-        gone = msgspec.structs.replace(state, listed=False)
+        gone = msgspec.structs.replace(state, listed=False, closed_ns=self.now_ns())
         self.memory.put(gone)
         key = gone.key(self.agent)
         self.closed[key] = Closed(gone, key)
+
+    def relisted(self, state: StreamState) -> None:
+        key = state.key(self.agent)
+        was_told_gone = any(not s.listed and s.generation == state.generation for s in self.memory.closed(state.source))
+        self.memory.put(state)
+        if was_told_gone:
+            self.closed[key] = Closed(state, key)
 
     def complain(self, path: str, error: OSError | None) -> None:
         if error is None:
@@ -231,12 +238,13 @@ class Tailer:
     # Reading ----------------------------------------------------------------------------------------------------
 
     def pieces(self, limit_bytes: int, chunk_bytes: int) -> Iterator[Piece]:
-        """Up to about `limit_bytes`, one piece of each log in turn, the oldest file of a log first."""
+        """Up to `limit_bytes`, one piece of each log in turn, the oldest file of a log first. A piece is never cut
+        shorter to fit: a line is."""
         now, taken = self._clock.monotonic(), 0
-        while self._ready and taken < limit_bytes:
+        while self._ready and (not taken or taken + chunk_bytes <= limit_bytes):
             followed = next(iter(self._ready))
             del self._ready[followed]
-            piece = self._piece_of(followed, min(chunk_bytes, limit_bytes - taken), now)
+            piece = self._piece_of(followed, chunk_bytes, now)
             if any(tail.unread for tail in followed.tails):
                 self._ready[followed] = None
             if piece is not None:
@@ -261,7 +269,8 @@ class Tailer:
     def _unreadable(self, tail: Tail, error: OSError, now: float) -> None:
         self.complain(tail.path, error)
         tail.seen = tail.size or tail.seen  # not again before something changes
-        if isinstance(error, TornGzip) and now - tail.changed_at > _TORN_S:
+        torn = isinstance(error, TornGzip) and now - tail.changed_at > _TORN_S
+        if torn or error.errno == errno.EBADMSG:
             self._give_up(tail, GapReason.UNREADABLE, now)
 
     @property
