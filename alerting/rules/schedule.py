@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from prometheus_client import CollectorRegistry, Counter
@@ -35,10 +34,10 @@ class Schedule:
         self._clock = clock
         self._gap_s = arrival_gap_s
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._scheduler.add_listener(self._missed, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived_at: dict[str, float] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
+        self._slots: dict[str, int] = {}
         self._missed_slots = Counter(
             "deckwatch_alerting_group_slots_missed_total",
             "Evaluations that did not take place since the time for them had passed.",
@@ -65,18 +64,20 @@ class Schedule:
     def set_groups(self, groups: Iterable[GroupRun]) -> None:
         """Instead of those before."""
         self._scheduler.remove_all_jobs()
+        self._slots.clear()
         for run in groups:
-            interval_s = run.group.interval_ns / 1e9
+            key, interval_s = run.group.key, run.group.interval_ns / 1e9
+            offset_s = slot_offset_s(key, interval_s)
             self._scheduler.add_job(
                 self._slot,
                 IntervalTrigger(
-                    seconds=interval_s, start_date=next_slot(run.group.key, interval_s, self._now()), timezone=UTC
+                    seconds=interval_s, start_date=next_slot(offset_s, interval_s, self._now()), timezone=UTC
                 ),
-                args=[run.group.key],
-                id=run.group.key,
+                args=[key, interval_s, offset_s],
+                id=key,
                 coalesce=True,
                 max_instances=1,
-                misfire_grace_time=max(1, int(interval_s)),
+                misfire_grace_time=None,  # late is better than not at all
             )
 
     def every(self, seconds: float, name: str, work: Callable[[], None]) -> None:
@@ -106,7 +107,13 @@ class Schedule:
         self._arrived_at[key] = self._clock.monotonic()
         self._evaluate(key)
 
-    async def _slot(self, key: str) -> None:
+    async def _slot(self, key: str, interval_s: float, offset_s: float) -> None:
+        """The scheduler runs late slots as one, without a word: they are counted by their numbers."""
+        number = round((self._now() - offset_s) // interval_s)
+        missed = number - self._slots.get(key, number - 1) - 1
+        self._slots[key] = number
+        if missed > 0:
+            self._missed_slots.inc(missed)
         self._evaluate(key)
 
     def _evaluate(self, key: str) -> None:
@@ -121,9 +128,6 @@ class Schedule:
                 "the rule group %s could not be evaluated; it is tried again at its next time", run.group.name
             )
 
-    def _missed(self, event: JobEvent) -> None:
-        self._missed_slots.inc()
-
     def _now(self) -> float:
         return self._clock.now_ns() / 1e9
 
@@ -134,10 +138,13 @@ def names_any(run: GroupRun, names: frozenset[str]) -> bool:
     return any(selector.takes_name(name) for selector in selectors for name in names)
 
 
-def next_slot(key: str, interval_s: float, now_s: float) -> datetime:
-    """The first time after now that is the group's offset past a multiple of its interval."""
+def slot_offset_s(key: str, interval_s: float) -> float:
     share = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") / 2**64
-    offset_s = share * interval_s
+    return share * interval_s
+
+
+def next_slot(offset_s: float, interval_s: float, now_s: float) -> datetime:
+    """The first time after now that is the offset past a multiple of the interval."""
     base_s = (now_s // interval_s) * interval_s + offset_s
     at_s = base_s if base_s > now_s else base_s + interval_s
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=at_s)
