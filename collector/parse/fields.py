@@ -85,8 +85,16 @@ def _plain(value: object) -> Value:
     if isinstance(value, bool | float | str) or value is None:
         return value
     if isinstance(value, int):
-        return value if -(1 << 63) <= value < 1 << 64 else str(value)
+        return value if -(1 << 63) <= value < 1 << 64 else _as_float(value)
     return msgspec.json.encode(value).decode()
+
+
+def _as_float(value: int) -> float | None:
+    """What column operations read for an integer of more than 64 bits; None beyond what a float holds."""
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _logfmt_fields(message: str) -> dict[str, Value]:
@@ -138,8 +146,10 @@ def _logfmt_values(name: str, messages: pl.Series) -> pl.Series:
     has_key = messages.str.contains(f"{name}=", literal=True).fill_null(False)
     candidates = messages.filter(has_key)
     emptied = candidates.str.replace_all(rf"=(?s:{_QUOTED})", '=""')
-    values = emptied.str.extract(rf'(?:\A| ){key}=([^ \n"]+)(?:[ \n]|\z)', 1)
-    left = values.is_null()
+    if emptied.str.contains("\n", literal=True).any():  # the pairs end with the first line
+        emptied = emptied.str.extract(r"\A([^\n]*)", 1)
+    values = emptied.str.extract(rf"(?:\A| ){key}=([^ \n]*)", 1)
+    left = (values.is_null() | values.is_in(["", '""'])).fill_null(True)
     if left.any():
         pattern = rf'(?s:{_BEFORE}){key}=(?:{_QUOTED}|((?:[^ \n"][^ \n]*)?))(?:[ \n]|\z)'
         groups = candidates.filter(left).str.extract_groups(pattern).struct

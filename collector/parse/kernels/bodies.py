@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from collector.parse.kernels.compiling import inner
 from collector.parse.kernels.docker import skip_blank, skip_string, skip_value
 from collector.parse.kernels.simd import signed
 from collector.parse.kernels.words import number_level, pack, pack_lower, value_level
@@ -29,7 +29,7 @@ _LOG_UNDER_LEVE = np.uint64(pack("log_level"))
 _LOG = np.uint64(pack("log"))
 
 
-@njit(cache=True, nogil=True)
+@inner
 def is_level_key(data: Bytes, at: int, length: int) -> bool:
     """level, lvl, severity(_text|Text), loglevel, levelname, level_name, log.level, log_level, @l, s; any case."""
     if length == 0 or length > 13:
@@ -44,7 +44,7 @@ def is_level_key(data: Bytes, at: int, length: int) -> bool:
     return (packed == _LEVEL_NA and length == 10) or (packed == _SEVERITY and length >= 12)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def is_json_object(data: Bytes, at: int, end: int) -> bool:
     """An object by its first two and its last character: what is wrong inside shows when a field is read."""
     i = skip_blank(data, at, end)
@@ -56,7 +56,7 @@ def is_json_object(data: Bytes, at: int, end: int) -> bool:
     return i < end and (data[i] == 34 or data[i] == 125) and data[end - 1] == 125
 
 
-@njit(cache=True, nogil=True)
+@inner
 def json_level(data: Bytes, at: int, end: int) -> int:
     """Level of the object at `at`: its first level key that names one, also {"log":{"level":...}} as ECS nests it."""
     i = skip_blank(data, at, end) + 1
@@ -76,7 +76,7 @@ def json_level(data: Bytes, at: int, end: int) -> int:
             return 0
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _nested_level(data: Bytes, at: int, end: int) -> int:
     i = at + 1
     while True:
@@ -90,7 +90,7 @@ def _nested_level(data: Bytes, at: int, end: int) -> int:
             return 0
 
 
-@njit(cache=True, nogil=True)
+@inner
 def next_key(data: Bytes, i: int, end: int) -> tuple[int, int, int]:
     """(key begin, key end, value begin) of the next member from behind `{` or a value; value is -1 at the end."""
     i = skip_blank(data, i, end)
@@ -112,7 +112,7 @@ def next_key(data: Bytes, i: int, end: int) -> tuple[int, int, int]:
     return key, key_end, i
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _json_value_level(data: Bytes, at: int, end: int) -> int:
     if data[at] == 34:
         stop = skip_string(data, at + 1, end)
@@ -125,7 +125,7 @@ def _json_value_level(data: Bytes, at: int, end: int) -> int:
     return number_level(number) if digits else 0
 
 
-@njit(cache=True, nogil=True)
+@inner
 def logfmt_pair(data: Bytes, i: int, end: int) -> tuple[int, int, int]:
     """(place of =, end of the value, begin of the value's text) of the key=value at i; = is -1 where there is none.
 
@@ -151,12 +151,12 @@ def logfmt_pair(data: Bytes, i: int, end: int) -> tuple[int, int, int]:
     return equals, stop, value
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_key_byte(c: int) -> bool:
     return 97 <= c <= 122 or 65 <= c <= 90 or 48 <= c <= 57 or c == 95 or c == 46 or c == 45 or c == 47 or c == 64
 
 
-@njit(cache=True, nogil=True)
+@inner
 def logfmt_level(data: Bytes, at: int, end: int) -> int:
     """-1 where the text does not begin with two key=value pairs, else the level of its level key or 0."""
     end = min(end, at + _LOGFMT_SCAN_BYTES)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from collector.parse.kernels import utf8
 from collector.parse.kernels.bodies import JSON, LOGFMT, is_json_object, json_level, logfmt_level
+from collector.parse.kernels.compiling import inner, kernel
 from collector.parse.kernels.docker import skip_blank
 from collector.parse.kernels.levels import text_level
 from collector.parse.kernels.simd import load64
@@ -16,7 +16,7 @@ from collector.records import FLAG_INVALID_UTF8
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def describe(text: Bytes, gathered: Bytes, records: Table, rows: int) -> tuple[int, int]:
     """Level, body and validity of each record that is done; (how many are done, bytes of those that are no UTF-8)."""
     done, invalid = 0, 0
@@ -35,7 +35,7 @@ def describe(text: Bytes, gathered: Bytes, records: Table, rows: int) -> tuple[i
     return done, invalid
 
 
-@njit(cache=True, nogil=True)
+@inner
 def level_and_body(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """(level code, body code) of a message."""
     first = skip_blank(data, at, end)
@@ -47,7 +47,7 @@ def level_and_body(data: Bytes, at: int, end: int) -> tuple[int, int]:
     return text_level(data, at, end), 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def repair(text: Bytes, gathered: Bytes, records: Table, rows: int, repaired: Bytes) -> None:
     """Write the text of invalid records anew; `repaired` has three times their bytes and padding."""
     o = 0
@@ -62,7 +62,7 @@ def repair(text: Bytes, gathered: Bytes, records: Table, rows: int, repaired: By
             o = behind
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fill(
     text: Bytes,
     gathered: Bytes,
@@ -101,7 +101,7 @@ def fill(
         k += 1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _some(data: Bytes, at: int, count: int) -> np.uint64:
     """At most eight bytes as a little endian number; 0 for none."""
     value = np.uint64(0)

@@ -8,8 +8,8 @@ one. A log value without a newline at its end is a piece of a line (16 KiB of te
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from collector.parse.kernels.compiling import inner
 from collector.parse.kernels.simd import copy16, equal_mask, load64, lowest_bit, signed
 from collector.parse.kernels.stamps import parse_stamp
 from collector.parse.layout import Bytes
@@ -39,7 +39,7 @@ for _value, _digit in enumerate(b"ABCDEF", 10):
     _HEX[_digit] = _value
 
 
-@njit(cache=True, nogil=True)
+@inner
 def docker_line(data: Bytes, at: int, end: int, out: Bytes, o: int) -> tuple[int, int, int, int]:
     """(end of its text in `out`, Unix ns, iostream code, flags) of the line [at, end); the first is BAD if it is none.
 
@@ -61,7 +61,7 @@ def docker_line(data: Bytes, at: int, end: int, out: Bytes, o: int) -> tuple[int
     return _any_order(data, at, end, out, o)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def unescape(data: Bytes, i: int, end: int, out: Bytes, o: int) -> tuple[int, int, int]:
     """(place behind the text in `out`, place behind the closing quote, flags) of a JSON string's inside, or BAD."""
     flags = 0
@@ -94,7 +94,7 @@ def unescape(data: Bytes, i: int, end: int, out: Bytes, o: int) -> tuple[int, in
     return BAD, BAD, 0
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _four_hex(data: Bytes, at: int, end: int) -> int:
     if at + 4 > end:
         return -1
@@ -107,7 +107,7 @@ def _four_hex(data: Bytes, at: int, end: int) -> int:
     return value
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _unicode_escape(data: Bytes, i: int, end: int, out: Bytes, o: int) -> tuple[int, int, int]:
     """\\uXXXX at i, two of them for a surrogate pair; a surrogate without its other half becomes U+FFFD."""
     flags = 0
@@ -128,7 +128,7 @@ def _unicode_escape(data: Bytes, i: int, end: int, out: Bytes, o: int) -> tuple[
     return i, encode_utf8(point, out, o), flags
 
 
-@njit(cache=True, nogil=True)
+@inner
 def encode_utf8(point: int, out: Bytes, o: int) -> int:
     """Write a code point; the place behind it."""
     if point < 0x80:
@@ -150,14 +150,14 @@ def encode_utf8(point: int, out: Bytes, o: int) -> int:
     return o + 4
 
 
-@njit(cache=True, nogil=True)
+@inner
 def skip_blank(data: Bytes, i: int, end: int) -> int:
     while i < end and (data[i] == 32 or data[i] == 9 or data[i] == 13 or data[i] == 10):
         i += 1
     return i
 
 
-@njit(cache=True, nogil=True)
+@inner
 def skip_string(data: Bytes, i: int, end: int) -> int:
     """From behind the opening quote to behind the closing one; BAD without."""
     while i < end:
@@ -174,7 +174,7 @@ def skip_string(data: Bytes, i: int, end: int) -> int:
     return BAD
 
 
-@njit(cache=True, nogil=True)
+@inner
 def skip_value(data: Bytes, i: int, end: int) -> int:
     """To behind the JSON value at i; brackets are counted, not matched by kind. BAD where it does not end."""
     depth = 0
@@ -201,7 +201,7 @@ def skip_value(data: Bytes, i: int, end: int) -> int:
     return BAD
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _any_order(data: Bytes, at: int, end: int, out: Bytes, o: int) -> tuple[int, int, int, int]:
     """The keys of one object in any order; "log" must be a string, what else is missing is unknown."""
     i = skip_blank(data, at, end)

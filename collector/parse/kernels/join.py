@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from collector.parse.kernels.compiling import inner, kernel
 from collector.parse.kernels.lines import MAX_PIECE_BYTES
 from collector.parse.kernels.traces import BREAK, first_state, next_state
 from collector.parse.layout import CRI, CUT, GATHERED, OPEN, Bytes, Table
@@ -22,7 +21,7 @@ _IOSTREAMS = 3
 _NEW, _JOINS, _CUT = 0, 1, 2  # a record of its own; goes on; goes on in a new record, since a cap is reached
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def join_lines(
     text: Bytes,
     segments: Table,
@@ -85,7 +84,7 @@ def join_lines(
     return rows, scattered
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _judge(
     text: Bytes, line: Any, group: Any, record: Any, lines: Table, rules: int, max_lines: int, max_bytes: int
 ) -> int:
@@ -108,7 +107,7 @@ def _judge(
     return _JOINS
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _begin(group: Any, record: Any, line: Any, n: int, segment: int, row: int, state: int) -> None:
     record.begin = line.begin
     record.start = line.start
@@ -133,7 +132,7 @@ def _begin(group: Any, record: Any, line: Any, n: int, segment: int, row: int, s
     group.state = state
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _resume(carried: Any, line: Any, n: int, group: Any, record: Any, row: int, segment: int) -> None:
     """A group from earlier stands as one line of its text so far, and as the record that this line begins."""
     line.begin = carried.begin
@@ -150,7 +149,7 @@ def _resume(carried: Any, line: Any, n: int, group: Any, record: Any, row: int, 
     group.first_length = carried.first_length
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _append(group: Any, record: Any, lines: Table, line: Any, n: int) -> None:
     separator = 0 if group.more else 1
     if line.begin != record.begin + record.length + separator:
@@ -164,7 +163,7 @@ def _append(group: Any, record: Any, lines: Table, line: Any, n: int) -> None:
     group.more = line.more
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _close_if_whole(text: Bytes, group: Any, record: Any, lines: Table, rules: int) -> None:
     """A complete JSON object, a line that was not parsed, and everything where nothing is joined waits for nothing."""
     if group.more or record.lines > 1:
@@ -178,7 +177,7 @@ def _close_if_whole(text: Bytes, group: Any, record: Any, lines: Table, rules: i
         _finish(group, record)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _finish(group: Any, record: Any) -> None:
     record.done = 1
     if record.lines > 1:
@@ -186,14 +185,14 @@ def _finish(group: Any, record: Any) -> None:
     group.open = 0
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _flag_unfinished(group: Any, record: Any, segment: Any) -> None:
     """A piece whose line has no end: does the rest exist somewhere?"""
     if group.more and (segment.follow == CUT or segment.format == CRI or record.length >= DOCKER_PIECE_BYTES):
         record.flags |= FLAG_PARTIAL
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _note_open(groups: Table, segment: int, records: Table) -> None:
     for g in range(segment * _IOSTREAMS, (segment + 1) * _IOSTREAMS):
         group = groups[g]
@@ -208,7 +207,7 @@ def _note_open(groups: Table, segment: int, records: Table) -> None:
             group.flags = record.flags
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gather(text: Bytes, lines: Table, records: Table, rows: int, gathered: Bytes) -> None:
     """Copy the text of scattered records side by side, a newline between lines and none between pieces of one."""
     o = 0

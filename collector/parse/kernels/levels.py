@@ -15,9 +15,9 @@ prose begins, two plain words in a row of tokens, or a quote; and 120 bytes are 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from collector.parse.kernels.bodies import is_level_key, logfmt_pair
+from collector.parse.kernels.compiling import inner
 from collector.parse.kernels.simd import signed
 from collector.parse.kernels.words import (
     AMBIGUOUS,
@@ -42,7 +42,7 @@ _FATAL = np.uint64(pack("fatal"))
 _ERROR = np.uint64(pack("error"))
 
 
-@njit(cache=True, nogil=True)
+@inner
 def text_level(data: Bytes, at: int, end: int) -> int:
     """Level code of the line at `at`, 0 for none. At most HEAD_BYTES are read, and not beyond the first newline."""
     end = min(end, at + HEAD_BYTES)
@@ -101,7 +101,7 @@ def text_level(data: Bytes, at: int, end: int) -> int:
     return 0
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_time(data: Bytes, i: int, end: int) -> bool:
     """Does a token say hours, minutes and seconds? An address with a port has one colon."""
     colons = 0
@@ -111,7 +111,7 @@ def _is_time(data: Bytes, i: int, end: int) -> bool:
     return colons >= 2
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_told(
     data: Bytes, stop: int, end: int, code: int, capital: bool, plain: int, header: bool, after_stamp: bool
 ) -> bool:
@@ -128,7 +128,7 @@ def _is_told(
     return plain == 0 and (told or (after_stamp and (_is_gap(data, stop, end) or data[stop] == 124)))
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _prefix_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """(level, place to go on) of what stands only at the very beginning."""
     if end - at < 2:
@@ -146,7 +146,7 @@ def _prefix_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
         return letter_level(c), at
     if 48 <= d <= 57:
         return _klog_level(data, at, end), at
-    if _is_letter(c) and end - at >= 9:
+    if _is_letter(c) and end - at >= 12:
         packed = pack_lower(data, at, 8)
         if packed == _TRACEBACK and c == 84 and end - at >= 34:
             return ERROR, at
@@ -157,7 +157,7 @@ def _prefix_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
     return 0, at
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _klog_level(data: Bytes, at: int, end: int) -> int:
     """`E0102 15:04:05.123456`: a letter, month and day."""
     c = data[at]
@@ -169,7 +169,7 @@ def _klog_level(data: Bytes, at: int, end: int) -> int:
     return letter_level(c)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _bracket_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """(level, place behind) of `[error]`, `[ INFO ]`, `(warn)`, `[core:error]`, `[2026-01-01T00:00:00Z WARN x]`."""
     opening = data[at]
@@ -202,7 +202,7 @@ def _bracket_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
     return 0, _token_end(data, at, end)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_padding(data: Bytes, i: int, stop: int) -> bool:
     while i < stop:
         if data[i] != 32:
@@ -211,7 +211,7 @@ def _is_padding(data: Bytes, i: int, stop: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _ends(data: Bytes, i: int, end: int, closing: int) -> bool:
     """Only blanks and colours before the closing bracket."""
     while i < end and (data[i] == 32 or data[i] == _ESC):
@@ -219,7 +219,7 @@ def _ends(data: Bytes, i: int, end: int, closing: int) -> bool:
     return i < end and data[i] == closing
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _pair_level(data: Bytes, i: int, end: int) -> int:
     """Of `level=error` anywhere in the head."""
     equals, stop, value = logfmt_pair(data, i, end)
@@ -228,7 +228,7 @@ def _pair_level(data: Bytes, i: int, end: int) -> int:
     return value_level(data, value, (stop - 1 if value > equals + 1 else stop) - value)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_exception(data: Bytes, i: int, end: int) -> bool:
     """A qualified name that ends in Error or Exception and then the line or a colon: `a.b.FooException: text`."""
     stop = i
@@ -239,13 +239,13 @@ def _is_exception(data: Bytes, i: int, end: int) -> bool:
     return is_exception_name(data, i, stop)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def is_name_byte(c: int) -> bool:
     """Of a qualified class name: letters, digits and . _ $"""
     return _is_letter(c) or 48 <= c <= 57 or c == 46 or c == 95 or c == 36
 
 
-@njit(cache=True, nogil=True)
+@inner
 def is_exception_name(data: Bytes, at: int, end: int) -> bool:
     """...Error or ...Exception with something before it."""
     if end - at > 5 and data[end - 5] == 69 and pack_lower(data, end - 5, 5) == _ERROR:
@@ -253,7 +253,7 @@ def is_exception_name(data: Bytes, at: int, end: int) -> bool:
     return end - at > 9 and data[end - 9] == 69 and pack_lower(data, end - 9, 8) == _EXCEPTION
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_calendar(data: Bytes, at: int, length: int) -> bool:
     """A month, a day of the week, a time zone: part of a time stamp."""
     if length > 3:
@@ -265,17 +265,17 @@ def _is_calendar(data: Bytes, at: int, length: int) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_letter(c: int) -> bool:
     return 97 <= c <= 122 or 65 <= c <= 90
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_gap(data: Bytes, i: int, end: int) -> bool:
     return i >= end or data[i] == 32 or data[i] == 9 or data[i] == 10 or data[i] == 44
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _letters(data: Bytes, i: int, end: int) -> tuple[int, bool]:
     """(place behind the letters at i, are all of them capitals)."""
     capital = True
@@ -285,7 +285,7 @@ def _letters(data: Bytes, i: int, end: int) -> tuple[int, bool]:
     return i, capital
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _token_end(data: Bytes, i: int, end: int) -> int:
     """To the blank or bar that ends a token; a token of one bracket or colon at least moves on."""
     i += 1
@@ -294,7 +294,7 @@ def _token_end(data: Bytes, i: int, end: int) -> int:
     return i
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _skip_colour(data: Bytes, i: int, end: int) -> int:
     """Behind an ANSI escape sequence ESC [ ... letter."""
     i += 1

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
+from collector.parse.kernels.compiling import inner, kernel
 from collector.parse.kernels.docker import docker_line
 from collector.parse.kernels.simd import copy16, equal_mask, lowest_bit
 from collector.parse.kernels.stamps import parse_stamp
@@ -22,7 +21,7 @@ MAX_PIECE_BYTES = 1 << 20
 depend on how the bytes came in chunks, so it counts from the beginning of the line."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def read_lines(
     data: Bytes, segments: Table, received_ns: int, zone_offset_s: int, out: Bytes, o: int, lines: Table
 ) -> tuple[int, int]:
@@ -61,7 +60,7 @@ def read_lines(
     return o, count
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _read_line(
     data: Bytes,
     i: int,
@@ -114,7 +113,7 @@ def _read_line(
     return _end_line(out, o, text_end, more, line)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _end_line(out: Bytes, o: int, text_end: int, more: bool, line: Any) -> int:
     """A complete line loses its \r and gets a newline behind it, a piece is followed by the next one at once."""
     if not more and text_end > o and out[text_end - 1] == 13:
@@ -127,7 +126,7 @@ def _end_line(out: Bytes, o: int, text_end: int, more: bool, line: Any) -> int:
     return text_end + 1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def find_newline(data: Bytes, i: int, end: int) -> int:
     """Place of the first newline in [i, end), or -1."""
     while i < end:
@@ -139,7 +138,7 @@ def find_newline(data: Bytes, i: int, end: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def copy_text(data: Bytes, i: int, end: int, out: Bytes, o: int) -> int:
     """Copy [i, end) to out[o]; the place behind it. Writes up to 15 bytes more."""
     behind = o + (end - i)
@@ -150,7 +149,7 @@ def copy_text(data: Bytes, i: int, end: int, out: Bytes, o: int) -> int:
     return behind
 
 
-@njit(cache=True, nogil=True)
+@inner
 def character_start(data: Bytes, i: int) -> int:
     """The place at or at most 3 bytes before i where a UTF-8 character begins; i itself in text that is no UTF-8."""
     for back in range(4):
@@ -159,7 +158,7 @@ def character_start(data: Bytes, i: int) -> int:
     return i
 
 
-@njit(cache=True, nogil=True)
+@inner
 def cri_head(data: Bytes, i: int, end: int) -> tuple[int, int, int, bool]:
     """(where the text begins, Unix ns, iostream code, is a piece) of `<RFC 3339> <stdout|stderr> <tags> <text>`.
 
@@ -181,7 +180,7 @@ def cri_head(data: Bytes, i: int, end: int) -> tuple[int, int, int, bool]:
     return min(at + 1, end), ts, 1 if out else 2, tag == 80
 
 
-@njit(cache=True, nogil=True)
+@inner
 def leading_stamp(data: Bytes, i: int, end: int, zone_offset_s: int) -> tuple[int, int]:
     """(Unix ns, place behind it) of a full date and time at a line's start, also in brackets or quotes; or (0, -1)."""
     if i < end and (data[i] == 91 or data[i] == 34 or data[i] == 40):

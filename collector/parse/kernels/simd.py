@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from collector.parse.kernels.compiling import inner
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -103,7 +105,7 @@ def lowest_bit(typingctx: Any, mask: Any) -> Any:
     return types.int64(types.int64), codegen
 
 
-@njit(cache=True, nogil=True)
+@inner
 def signed(value: Any) -> int:
     """A byte or another unsigned number for arithmetic with signed ones; numba would make a float of the two."""
     return np.int64(value)  # type: ignore[return-value]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from collector.parse.kernels.compiling import inner
 from collector.parse.kernels.simd import signed
 from collector.parse.layout import Bytes
 
@@ -12,7 +12,7 @@ _SECOND_NS = 1_000_000_000
 _DAYS_IN_MONTH = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def days_from_civil(year: int, month: int, day: int) -> int:
     """Days since 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant's days_from_civil)."""
     year -= month <= 2
@@ -22,7 +22,7 @@ def days_from_civil(year: int, month: int, day: int) -> int:
     return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _two(data: Bytes, at: int) -> int:
     """Two digits; at least 1000 where they are none."""
     tens, ones = signed(data[at]) - 48, signed(data[at + 1]) - 48
@@ -32,7 +32,7 @@ def _two(data: Bytes, at: int) -> int:
     return number
 
 
-@njit(cache=True, nogil=True)
+@inner
 def parse_stamp(data: Bytes, at: int, end: int, zone_offset_s: int) -> tuple[int, int]:
     """(Unix ns, place behind it) of `2006-01-02T15:04:05[.,]999999999Z|±07:00|±0700`, or (0, -1).
 
@@ -62,7 +62,7 @@ def parse_stamp(data: Bytes, at: int, end: int, zone_offset_s: int) -> tuple[int
     return seconds * _SECOND_NS + nanos, at
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _fraction(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """Nanoseconds of `.123` or `,123456`; digits behind the ninth are dropped."""
     if at + 1 >= end or (data[at] != 46 and data[at] != 44) or data[at + 1] < 48 or data[at + 1] > 57:
@@ -76,7 +76,7 @@ def _fraction(data: Bytes, at: int, end: int) -> tuple[int, int]:
     return nanos, at
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _zone(data: Bytes, at: int, end: int, default_s: int) -> tuple[int, int]:
     """Seconds east of UTC of `Z`, `+02:00`, `-0330`; the default where none of them follows."""
     if at < end and (data[at] == 90 or data[at] == 122):

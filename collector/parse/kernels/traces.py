@@ -10,8 +10,8 @@ Ordinary lines are never joined, whatever stands in them.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from collector.parse.kernels.compiling import inner
 from collector.parse.kernels.levels import is_exception_name, is_name_byte, text_level
 from collector.parse.kernels.words import WARN
 from collector.parse.layout import Bytes
@@ -55,7 +55,7 @@ _FROM = _text(b"from ")
 _MORE = _text(b"... ")
 
 
-@njit(cache=True, nogil=True)
+@inner
 def first_state(data: Bytes, at: int, length: int) -> int:
     """State behind a line that begins a record."""
     if length < 7:
@@ -74,7 +74,7 @@ def first_state(data: Bytes, at: int, length: int) -> int:
     return ORDINARY
 
 
-@njit(cache=True, nogil=True)
+@inner
 def next_state(
     data: Bytes, at: int, length: int, state: int, rules: int, lines: int, first_at: int, first_length: int
 ) -> int:
@@ -85,6 +85,8 @@ def next_state(
     c = data[at] if length else 0
     if c == 32 or c == 9:
         return _indented(data, at, length, state, rules)
+    if rules & RULE_INDENTED and lines > 1 and _is_closing(data, at, length):
+        return state
     if rules & RULE_TRACES == 0:
         return BREAK
     if length == 0:
@@ -100,7 +102,7 @@ def next_state(
     return _python(data, at, length, state)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _indented(data: Bytes, at: int, length: int, state: int, rules: int) -> int:
     i, end = at, at + length
     while i < end and (data[i] == 32 or data[i] == 9):
@@ -116,14 +118,26 @@ def _indented(data: Bytes, at: int, length: int, state: int, rules: int) -> int:
     return state if traces and (frame or cause) else BREAK
 
 
-@njit(cache=True, nogil=True)
+@inner
+def _is_closing(data: Bytes, at: int, length: int) -> bool:
+    """Nothing but closing brackets, as behind pretty-printed objects: `}`, `]);`"""
+    if length == 0 or length > 4:
+        return False
+    for i in range(at, at + length):
+        c = data[i]
+        if c != 125 and c != 93 and c != 41 and (i == at or (c != 44 and c != 59)):
+            return False
+    return True
+
+
+@inner
 def _blank(state: int) -> int:
     if state in (PY_END, PY_BLANK):
         return PY_BLANK
     return state if state == PY_CHAIN or state >= GO_PANIC else BREAK
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _after_message(data: Bytes, at: int, length: int, lines: int, first_at: int, first_length: int) -> int:
     """A traceback, an exception's line or a goroutine right behind the one line that told of the failure."""
     if lines != 1:
@@ -142,7 +156,7 @@ def _after_message(data: Bytes, at: int, length: int, lines: int, first_at: int,
     return BREAK if _is_exception_line(data, first_at, first_length) else ORDINARY
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _python(data: Bytes, at: int, length: int, state: int) -> int:
     if state == PY_TRACE:
         return PY_END if _is_exception_line(data, at, length) else BREAK
@@ -153,7 +167,7 @@ def _python(data: Bytes, at: int, length: int, state: int) -> int:
     return BREAK
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _go(data: Bytes, at: int, length: int, state: int) -> int:
     if _starts(data, at, length, _EXIT_STATUS):
         return ORDINARY
@@ -166,7 +180,7 @@ def _go(data: Bytes, at: int, length: int, state: int) -> int:
     return BREAK
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_go_call(data: Bytes, at: int, length: int) -> bool:
     """`main.(*T).f(0xc000010000, 0x5)`, `net/http.HandlerFunc.ServeHTTP(...)`: a package path, a dot, arguments."""
     if length < 5 or data[at + length - 1] != 41:
@@ -178,7 +192,7 @@ def _is_go_call(data: Bytes, at: int, length: int) -> bool:
     return dot and i < end and data[i] == 40
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_exception_line(data: Bytes, at: int, length: int) -> bool:
     """`ValueError: text`, `a.b.FooException`, `KeyboardInterrupt`: a name, then a colon or nothing.
 
@@ -197,7 +211,7 @@ def _is_exception_line(data: Bytes, at: int, length: int) -> bool:
 _NOT_ERRORS = (_text(b"KeyboardInterrupt"), _text(b"SystemExit"), _text(b"StopIteration"), _text(b"GeneratorExit"))
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_python_exit(data: Bytes, at: int, length: int) -> bool:
     for name in _NOT_ERRORS:  # noqa: SIM110 - numba compiles no generator
         if length == len(name) and _starts(data, at, length, name):
@@ -205,13 +219,13 @@ def _is_python_exit(data: Bytes, at: int, length: int) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _is_goroutine(data: Bytes, at: int, length: int) -> bool:
     """`goroutine 18 [running]:`"""
     return _starts(data, at, length, _GOROUTINE) and data[at + length - 1] == 58 and 48 <= data[at + 10] <= 57
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _has_panic(data: Bytes, at: int, length: int) -> bool:
     for i in range(at, at + min(length, 256) - 4):  # noqa: SIM110 - numba compiles no generator
         if data[i] == 112 and _starts(data, i, 5, _PANIC[:5]):
@@ -219,13 +233,13 @@ def _has_panic(data: Bytes, at: int, length: int) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _ends_with_traceback(data: Bytes, at: int, length: int) -> bool:
     n = len(_TRACEBACK)
     return length >= n and data[at + length - 1] == 58 and _starts(data, at + length - n, n, _TRACEBACK)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _starts(data: Bytes, at: int, length: int, text: Bytes) -> bool:
     if length < len(text):
         return False

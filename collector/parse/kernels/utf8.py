@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from collector.parse.kernels.compiling import inner
 from collector.parse.kernels.simd import high_mask, lowest_bit
 from collector.parse.layout import Bytes
 
 
-@njit(cache=True, nogil=True)
+@inner
 def is_utf8(data: Bytes, at: int, end: int) -> bool:
     """Well-formed as in table 3-7 of the Unicode Standard. Reads up to 15 bytes behind `end`."""
     i = at
@@ -26,7 +25,7 @@ def is_utf8(data: Bytes, at: int, end: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@inner
 def sequence(data: Bytes, i: int, end: int) -> int:
     """Length of the well-formed sequence at i, or minus the bytes that one U+FFFD stands for (the maximal subpart)."""
     lead = data[i]
@@ -51,7 +50,7 @@ def sequence(data: Bytes, i: int, end: int) -> int:
     return length
 
 
-@njit(cache=True, nogil=True)
+@inner
 def repair(data: Bytes, at: int, end: int, out: Bytes, o: int) -> int:
     """Copy with U+FFFD for what is not well-formed; the place behind it. `out` may need three times the bytes."""
     i = at

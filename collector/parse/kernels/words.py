@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from collector.parse.kernels.compiling import inner, kernel
 from collector.parse.kernels.simd import signed
 from collector.parse.layout import Bytes
 from collector.records import LEVELS
@@ -63,7 +63,7 @@ for _word, _code in WORDS.items():
     _KEYS[_place], _CODES[_place], _IS_LONG[_place] = pack(_word), _code, _word in _LONG
 
 
-@njit(cache=True, nogil=True)
+@inner
 def pack_lower(data: Bytes, at: int, length: int) -> np.uint64:
     """The first eight bytes as one number, capital letters as small ones."""
     packed = np.uint64(0)
@@ -75,7 +75,7 @@ def pack_lower(data: Bytes, at: int, length: int) -> np.uint64:
     return packed
 
 
-@njit(cache=True, nogil=True)
+@inner
 def word_level(data: Bytes, at: int, length: int) -> int:
     """Code of the level that this word names, with AMBIGUOUS where it may be an ordinary word; 0 for any other."""
     if length < 3 or length > 13:
@@ -88,7 +88,7 @@ def word_level(data: Bytes, at: int, length: int) -> int:
     return code
 
 
-@njit(cache=True, nogil=True)
+@inner
 def value_level(data: Bytes, at: int, length: int) -> int:
     """Level of a field's textual value: `info`, `WARNING`, `E` and `D1` as MongoDB writes them."""
     if length == 1 or (length == 2 and data[at] == 68):
@@ -96,7 +96,7 @@ def value_level(data: Bytes, at: int, length: int) -> int:
     return word_level(data, at, length) & (AMBIGUOUS - 1)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def letter_level(letter: int) -> int:
     """Of Android, glog and MongoDB: V D I W E F (A, S: assert, silent)."""
     if letter == 73:
@@ -114,7 +114,7 @@ def letter_level(letter: int) -> int:
     return 0
 
 
-@njit(cache=True, nogil=True)
+@inner
 def syslog_level(severity: int) -> int:
     """Severity of RFC 5424: 0 emergency ... 3 error, 4 warning, 5 notice, 6 informational, 7 debug."""
     if severity <= 2:
@@ -122,7 +122,7 @@ def syslog_level(severity: int) -> int:
     return (ERROR, WARN, NOTICE, INFO, DEBUG)[severity - 3]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def number_level(number: int) -> int:
     """Of a numeric field: bunyan and pino count 10 to 60, Monolog 100 to 600, GELF has syslog's 0 to 7."""
     if 0 <= number <= 7:
@@ -134,3 +134,9 @@ def number_level(number: int) -> int:
     if number < 10 or number > 69:
         return 0
     return (TRACE, DEBUG, INFO, WARN, ERROR, FATAL)[number // 10 - 1]
+
+
+@kernel
+def kernel_word_level(data: Bytes, at: int, length: int) -> int:
+    """word_level for callers in Python."""
+    return word_level(data, at, length)

@@ -107,6 +107,7 @@ config:
         [NODE, NODE, "next"],
         [RUBY, "next"],
         [PRETTY, "next"],
+        ['{\n  "a": [\n    1\n  ]\n}', "foo({\n  a: 1\n});", "x", "}", "} x", "];"],
         ["1 one", "2 two", "3 three", "Error: x", "5 five", "6 at six"],
         ["ERROR one", "ERROR two", "INFO x", "ValueError: y", "KeyError: z"],
         ["ERROR one\nValueError: its exception", "ValueError: another"],
