@@ -6,11 +6,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alerting.rules.runs import GroupRun
 from prometheus_client import CollectorRegistry
 
 from alerting.notify.notifier import Notifier
 from alerting.notify.receivers import receivers
-from alerting.rules.evaluator import Evaluator, EvaluatorMetrics, GroupRun
+from alerting.rules.evaluator import Evaluator, EvaluatorMetrics
 from alerting.rules.files import load_rules
 from alerting.rules.published import Published
 from alerting.rules.state import Change, Surroundings
@@ -110,8 +111,8 @@ def test_published_series(tmp_path: Path) -> None:
         for sample in desk.published.instant("default", Selector(""), T).samples
         if dict(sample.labels)["room"] == "a"
     }
-    assert found["ALERTS_FOR_STATE"][1] == 1_000_000
-    assert found["hot_now"] == ({"__name__": "hot_now", "room": "a", "unit": "C"}, 90)
+    assert found["ALERTS_FOR_STATE"][1] == 1_000_000.0
+    assert found["hot_now"] == ({"__name__": "hot_now", "room": "a", "unit": "C"}, 90.0)
     assert not desk.published.instant("blue", Selector(""), T).samples
     desk.load("groups: [{name: other, rules: []}]\n")
     assert not desk.published.instant("default", Selector(""), T).samples
