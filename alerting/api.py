@@ -9,9 +9,10 @@ import msgspec
 from aiohttp import web
 
 from alerting.notify.message import rfc3339
-from alerting.rules.evaluator import Evaluator, GroupRun, RuleRun
+from alerting.rules.evaluator import Evaluator
 from alerting.rules.gofloat import scientific
 from alerting.rules.model import AlertRule
+from alerting.rules.runs import GroupRun, RuleRun
 from alerting.rules.state import Alert, AlertState
 from alerting.state_store import StateStore
 from deckwatch.wire.model import DEFAULT_TENANT, Labels

@@ -20,6 +20,7 @@ from alerting.notify.notifier import Notifier
 from alerting.rules.expression import Query
 from alerting.rules.model import AlertRule, RecordingRule, RuleGroup
 from alerting.rules.published import Published
+from alerting.rules.runs import GroupRun, RuleHealth, RuleRun, runs_of, worth_saving
 from alerting.rules.state import (
     ALERTNAME,
     Alert,
@@ -36,7 +37,6 @@ from alerting.rules.state import (
 from alerting.state_store import StateStore
 from collector.metrics.series import SeriesSource
 from deckwatch.runtime.faults import Reject
-from deckwatch.wire.model import Labels
 
 log = logging.getLogger(__name__)
 
@@ -48,33 +48,6 @@ class IsAwaited(Protocol):
     """After a start, series come in one by one. May the one behind this alert still come?"""
 
     def __call__(self, tenant: str, rule: AlertRule, alert: Alert, at_ns: int) -> bool: ...
-
-
-class RuleHealth(msgspec.Struct, frozen=True):
-    """The outcome of a rule's last evaluation. `health` is unknown before the first one."""
-
-    health: str = "unknown"
-    error: str = ""
-    evaluated_ns: int = 0
-    took_s: float = 0.0
-
-
-class RuleRun:
-    """A loaded rule and what is known of it."""
-
-    def __init__(self, key: str, rule: AlertRule | RecordingRule, alerts: Alerts) -> None:
-        self.key = key
-        self.rule = rule
-        self.alerts: dict[Labels, Alert] = dict(alerts)
-        self.health = RuleHealth()
-
-
-class GroupRun:
-    def __init__(self, group: RuleGroup, rules: list[RuleRun]) -> None:
-        self.group = group
-        self.rules = rules
-        self.evaluated_ns = 0
-        self.took_s = 0.0
 
 
 class EvaluatorMetrics:
@@ -125,7 +98,7 @@ class Evaluator:
         labels) keeps its alerts, whatever its expression; alerts of rules that are gone are resolved."""
         known = self._store.rules()
         known |= {run.key: run.alerts for group in self.groups.values() for run in group.rules}
-        loaded = {group.key: GroupRun(group, _runs(group, known)) for group in groups}
+        loaded = {group.key: GroupRun(group, runs_of(group, known)) for group in groups}
         for key, run in loaded.items():
             before = self.groups.get(key)
             if before is not None:
@@ -229,7 +202,7 @@ class Evaluator:
         return advance(run.rule, run.alerts, vector, now_ns, around)
 
     def _save(self, group: GroupRun, before: Mapping[str, Alerts], changes: list[RuleChange], now_ns: int) -> None:
-        states = {run.key: run.alerts.values() for run in group.rules if _worth_saving(before[run.key], run.alerts)}
+        states = {run.key: run.alerts.values() for run in group.rules if worth_saving(before[run.key], run.alerts)}
         if not states and not changes:
             return
         with self._store.database.transaction():
@@ -271,29 +244,3 @@ class Evaluator:
             for run in group.rules
             for alert in run.alerts.values()
         )
-
-
-def _runs(group: RuleGroup, known: Mapping[str, Alerts]) -> list[RuleRun]:
-    """Rules alike in name and labels are told apart by their order."""
-    seen: dict[str, int] = {}
-    runs = []
-    for rule in group.rules:
-        labels = rule.labels if isinstance(rule, RecordingRule) else [(name, text.text) for name, text in rule.labels]
-        key = f"{group.key};{rule.name};{sorted(labels)}"
-        seen[key] = seen.get(key, 0) + 1
-        key += f";{seen[key]}"
-        runs.append(RuleRun(key, rule, known.get(key, {})))
-    return runs
-
-
-def _worth_saving(before: Alerts, after: Alerts) -> bool:
-    """A new value alone isn't; the time at which a pending alert was last seen is (see state.py)."""
-    if before.keys() != after.keys():
-        return True
-    for labels, alert in after.items():
-        old = before[labels]
-        if alert.state is AlertState.PENDING and alert.seen_ns != old.seen_ns:
-            return True
-        if (alert.state, alert.keep_since_ns) != (old.state, old.keep_since_ns):
-            return True
-    return False

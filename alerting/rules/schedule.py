@@ -17,7 +17,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from prometheus_client import CollectorRegistry, Counter
 
-from alerting.rules.evaluator import Evaluator, GroupRun
+from alerting.rules.evaluator import Evaluator
+from alerting.rules.runs import GroupRun
 from deckwatch.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
