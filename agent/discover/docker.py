@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -22,6 +23,7 @@ from agent.discover.docker_session import DockerSession
 from agent.discover.finding import Finding, os_reason
 from agent.discover.folder_watch import FolderWatch
 from agent.discover.host_paths import HostPaths
+from agent.discover.looking import SHARE
 from agent.discover.metrics import DiscoverMetrics
 from agent.discover.settings import DiscoverSettings
 from agent.discover.view import View
@@ -62,6 +64,7 @@ class DockerFinder:
         self._fault: EngineAway | None = None  # why it does not
         self._version = ""
         self._looked = DiskLook()
+        self._disk_cost_s = 0.0
 
     def view(self) -> View:
         return self._catalog.view()
@@ -160,7 +163,7 @@ class DockerFinder:
                 watch.watch_only(self._folders())
                 answers = self._session is not None
                 interval_s = self._settings.disk_slow_interval_s if answers else self._settings.disk_interval_s
-                woken = await watch.wait(interval_s)
+                woken = await watch.wait(max(interval_s, self._disk_cost_s * SHARE))
                 await self._second_sight()
                 for pause_s in SETTLE_S if woken else ():
                     await self._clock.sleep(pause_s)
@@ -199,7 +202,11 @@ class DockerFinder:
             return
         present, ticket = self._catalog.present(), self._catalog.ticket()
         async with self._disk_lock:
+            started_s = time.perf_counter()
             looked = await asyncio.to_thread(self._disk.look, self._engine)
+            self._disk_cost_s = time.perf_counter() - started_s
+        self._metrics.looks.labels("docker").inc()
+        self._metrics.look_seconds.labels("docker").inc(self._disk_cost_s)
         if self._session is not None:
             return  # the API came back meanwhile and knows better
         self._note_broken(looked)

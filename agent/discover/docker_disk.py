@@ -39,6 +39,7 @@ class DockerDisk:
         self._reader = DockerReader(settings)
         self._paths = HostPaths(settings.host_root)
         self._kept: dict[str, tuple[Stamp, DockerContainer | Reject]] = {}
+        self._seen: dict[str, tuple[DockerContainer, Engine, Seen]] = {}
 
     def ids(self, containers_dir: str) -> set[str]:
         """Names that are container ids. Raises OSError."""
@@ -70,13 +71,17 @@ class DockerDisk:
     def read(self, container_id: str, engine: Engine) -> Seen | None:
         """One container; None where its folder or its config is not there (yet, or any more). Raises Reject: broken
         or unreadable."""
+        folder = self._folder(container_id, engine)
         try:
-            described = self._described(self._folder(container_id, engine))
+            described = self._with_live_pid(container_id, self._described(folder))
         except FileNotFoundError:
             return None
         except OSError as error:
             raise Reject(f"{error.filename}: {os_reason(error)}") from None
-        return self._reader.seen(container_id, self._with_live_pid(container_id, described), engine)
+        seen = self._seen.get(folder)
+        if seen is None or seen[0] is not described or seen[1] != engine:
+            seen = self._seen[folder] = (described, engine, self._reader.seen(container_id, described, engine))
+        return seen[2]
 
     def _described(self, folder: str) -> DockerContainer:
         stamp = (_stamp(f"{folder}/config.v2.json"), _stamp(f"{folder}/hostconfig.json"))
@@ -116,6 +121,7 @@ class DockerDisk:
         """Forget what was read of other folders."""
         there = set(folders)
         self._kept = {folder: kept for folder, kept in self._kept.items() if folder in there}
+        self._seen = {folder: seen for folder, seen in self._seen.items() if folder in there}
 
     def _folder(self, container_id: str, engine: Engine) -> str:
         return f"{self._paths.inner(engine.containers_dir)}/{container_id}"
@@ -130,7 +136,7 @@ def is_cgroup_of(container_id: str, proc_cgroup: str) -> bool:
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
     try:
-        status = Path(path).stat()
+        status = os.stat(path)  # noqa: PTH116 - thousands of texts, every few seconds
     except FileNotFoundError:
         return None
     return status.st_mtime_ns, status.st_ino, status.st_size

@@ -10,7 +10,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -55,13 +55,27 @@ class FileGlobs:
         found = {pattern: sort_out(_matches(inner)) for pattern, inner in self._patterns.items()}
         matched = dict.fromkeys(path for matches in found.values() for path in (*matches.logs, *matches.compressed))
         live = live_logs(matched, self._patterns.values(), self._known)
-        real = dict.fromkeys(self._paths.real(path) for path in live if not is_compressed(path))
+        real = self._real_paths(path for path in live if not is_compressed(path))
         followed = sorted(real)[: self._settings.files.max_files]
         self._remember(live)
         findings = [self._pattern_finding(pattern, matches) for pattern, matches in found.items()]
         view = self._view(followed)
         trouble = self._trouble(found.values(), [path for path in live if is_compressed(path)], len(real))
         return Looked(view, (*findings, *trouble), self._folders(followed))
+
+    def _real_paths(self, paths: Iterable[str]) -> set[str]:
+        """Links in folders are followed once a folder."""
+        folders: dict[str, str] = {}
+        real: set[str] = set()
+        for path in paths:
+            folder, _, name = path.rpartition("/")
+            if os.path.islink(path):  # noqa: PTH114 - thousands of texts, every few seconds
+                real.add(self._paths.real(path))
+                continue
+            if folder not in folders:
+                folders[folder] = self._paths.real(folder or "/").rstrip("/")
+            real.add(f"{folders[folder]}/{name}")
+        return real
 
     def _remember(self, live: Iterable[str]) -> None:
         """Names of logs for as long as we run, so that a rename is known as one; not without bound."""
@@ -74,25 +88,27 @@ class FileGlobs:
         containers: dict[str, FoundContainer] = {}
         sources: dict[str, LogSource] = {}
         docker = {path: match for path in followed if (match := _DOCKER_LOG.fullmatch(path))}
+        folders = {path.rpartition("/")[0] for path in followed if path not in docker}
+        dated = {folder: self._dated_bases(folder) for folder in folders}
         for path in followed:
-            source = self._docker_log(path, docker[path], containers) if path in docker else self._plain(path)
+            source = self._docker_log(path, docker[path], containers) if path in docker else self._plain(path, dated)
             if source is not None:
                 sources[source.name] = source
         self._disk.keep_only(path.rpartition("/")[0] for path in docker)
         return View(containers, sources)
 
-    def _plain(self, path: str) -> LogSource:
+    def _plain(self, path: str, dated: Mapping[str, frozenset[str]]) -> LogSource:
         folder, _, name = path.rpartition("/")
-        rotated = rotated_glob(path, dated=name in self._dated_bases(folder))
+        rotated = rotated_glob(path, dated=name in dated[folder])
         return LogSource(self._paths.outer(path), path, rotated, tenant=self._settings.tenant)
 
     def _dated_bases(self, folder: str) -> frozenset[str]:
         """One listing for all logs of a folder, for as long as no entry comes or goes."""
         try:
-            changed_ns = Path(folder).stat().st_mtime_ns
+            changed_ns = Path(folder or "/").stat().st_mtime_ns
             kept = self._dated.get(folder)
             if kept is None or kept[0] != changed_ns:
-                kept = self._dated[folder] = (changed_ns, dated_bases(os.listdir(folder)))  # noqa: PTH208
+                kept = self._dated[folder] = (changed_ns, dated_bases(os.listdir(folder or "/")))  # noqa: PTH208
         except OSError:  # vanished meanwhile: so did its logs
             return frozenset()
         return kept[1]
@@ -174,7 +190,7 @@ def sort_out(paths: Iterable[str]) -> Matches:
 
 def kind_of(path: str) -> str | None:
     try:
-        mode = Path(path).stat().st_mode
+        mode = os.stat(path).st_mode  # noqa: PTH116 - thousands of texts, every few seconds
     except PermissionError:
         return "unreadable"
     except OSError:  # vanished, or a link that leads nowhere: it may be there at the next look

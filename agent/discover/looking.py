@@ -17,8 +17,8 @@ from deckwatch.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 
-SHARE = 200
-"""A look that takes long is made less often: at most one part in 200 of the time goes into looking."""
+SHARE = 400
+"""A look that takes long is made less often: at most one part in 400 of the time goes into looking."""
 
 WOKEN_SHARE = 20
 """As above for looks that inotify asks for, in a folder where something happens all the time."""
