@@ -8,6 +8,7 @@ from collector.parse import closing
 from collector.parse.frame import build_frame
 from collector.parse.input import Accepted
 from collector.parse.layout import CUT, EOF
+from collector.parse.scratch import Scratch
 from collector.parse.segments import Segment, StreamKeys, cut_into_segments
 from collector.parse.settings import ParseSettings
 from collector.parse.state import CloseDecision, OpenGroup, OpenStream, decode_state, encode_state
@@ -28,6 +29,7 @@ class Parser:
         self._open: dict[str, OpenStream] = {}
         self._keys = StreamKeys()
         self._plan = Plan(settings)
+        self._scratch = Scratch()
 
     def parse(self, entry: Accepted) -> RecordFrame:
         """Records that the entry completed. What may still go on is kept; gaps, ends of files and of streams close it.
@@ -89,7 +91,7 @@ class Parser:
         return sum(stream.size_bytes for stream in self._open.values())
 
     def _work(self, segments: list[Segment], received_ns: int) -> Work:
-        work = Work(segments, self._plan)
+        work = Work(segments, self._plan, self._scratch)
         work.read(received_ns)
         work.join()
         work.describe()

@@ -10,11 +10,13 @@ from collector.parse.kernels.lines import MAX_PIECE_BYTES, read_lines
 from collector.parse.kernels.simd import PAD
 from collector.parse.kernels.traces import RULE_INDENTED, RULE_TRACES
 from collector.parse.layout import GROUP, LINE, OPEN, RECORD, SEGMENT, Bytes, Table
+from collector.parse.scratch import Scratch
 from collector.parse.segments import Segment
 from collector.parse.settings import JoinSettings, ParseSettings
 from collector.parse.state import MidLine, OpenGroup, OpenStream
 from deckwatch.runtime.faults import Reject
 
+_BYTE = np.dtype(np.uint8)
 _PADDING = bytes(PAD)
 _NO_BYTES = np.zeros(PAD, np.uint8)
 _MAX_TEXT_BYTES = (1 << 31) - 1
@@ -36,33 +38,40 @@ def _rules(settings: JoinSettings) -> int:
     return (RULE_TRACES if settings.traces else 0) | (RULE_INDENTED if settings.indented else 0)
 
 
+def _copy(parts: list[bytes], target: Bytes) -> None:
+    view = target.data
+    at = 0
+    for part in parts:
+        view[at : at + len(part)] = part
+        at += len(part)
+
+
 class Work:
     """Call read, join, describe in this order. Tables are those of layout.py."""
 
-    def __init__(self, segments: list[Segment], plan: Plan) -> None:
-        """Raises Reject where there is more text than one frame can hold."""
+    def __init__(self, segments: list[Segment], plan: Plan, scratch: Scratch) -> None:
+        """Raises Reject where there is more text than one frame can hold. Valid until `scratch` is used again."""
         self.segments = segments
         self._plan = plan
-        carried_text = b"\n".join(group.text for segment in segments for group in segment.carried)
-        self.carried = _carried_table(segments)
-        # A bytearray, since kernels are compiled a second time for arrays that can't be written.
-        data = bytearray().join([part for segment in segments for part in segment.parts] + [_PADDING])
-        self._line_bound = data.count(b"\n") + len(data) // (MAX_PIECE_BYTES - 4) + 2 * len(segments)
-        text_size = len(carried_text) + 1 + len(data) + self._line_bound + PAD
+        parts = [part for segment in segments for part in segment.parts]
+        size = sum(map(len, parts))
+        line_bound = sum(part.count(b"\n") for part in parts) + size // (MAX_PIECE_BYTES - 4) + 2 * len(segments)
+        carried_text = b"\n".join([group.text for segment in segments for group in segment.carried]) + b"\n"
+        text_size = len(carried_text) + size + line_bound + PAD
         if text_size > _MAX_TEXT_BYTES:
             raise Reject(f"a batch of {text_size} bytes of text: at most {_MAX_TEXT_BYTES} are parsed at once")
-        self.data = np.frombuffer(data, np.uint8)
+        self.data: Bytes = scratch.take("data", size + PAD, _BYTE)
+        _copy([*parts, _PADDING], self.data)
         self.table = _segment_table(segments)
-        self.text: Bytes = np.empty(text_size, np.uint8)
-        self.text[: len(carried_text)] = np.frombuffer(carried_text, np.uint8)
-        self._text_from = len(carried_text) + 1 if len(self.carried) else 0
-        if self._text_from:
-            self.text[self._text_from - 1] = 10
+        self.carried = _carried_table(segments)
+        self.text: Bytes = np.empty(text_size, np.uint8)  # the frame goes on using it
+        _copy([carried_text], self.text)
+        self._text_from = len(carried_text)
         self.gathered: Bytes = _NO_BYTES
         self.repaired: Bytes = _NO_BYTES
-        self.lines: Table = np.empty(self._line_bound + len(self.carried), LINE)
-        self.groups: Table = np.empty(3 * len(segments), GROUP)
-        self.records: Table = np.empty(len(self.lines), RECORD)
+        self.lines = scratch.take("lines", line_bound + len(self.carried), LINE)
+        self.groups = scratch.take("groups", 3 * len(segments), GROUP)
+        self.records = scratch.take("records", len(self.lines), RECORD)
         self.line_count = self.rows = self.done = 0
 
     def read(self, received_ns: int) -> None:

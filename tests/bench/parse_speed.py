@@ -16,6 +16,7 @@ import click
 from collector.parse.frame import build_frame
 from collector.parse.input import Accepted
 from collector.parse.parser import Parser, warm_up
+from collector.parse.scratch import Scratch
 from collector.parse.segments import StreamKeys, cut_into_segments
 from collector.parse.settings import ParseSettings
 from collector.parse.state import OpenStream
@@ -80,12 +81,12 @@ class Meter:
 
 def measure_steps(entries: list[Accepted], meter: Meter) -> int:
     """The same as Parser.parse, with a look at the clock between; records."""
-    plan, keys = Plan(ParseSettings()), StreamKeys()
+    plan, keys, scratch = Plan(ParseSettings()), StreamKeys(), Scratch()
     opened: dict[str, OpenStream] = {}
     records = 0
     for entry in entries:
         meter.start()
-        work = Work(cut_into_segments(entry, opened, keys), plan)
+        work = Work(cut_into_segments(entry, opened, keys), plan, scratch)
         meter.note("segments: one buffer")
         work.read(entry.received_ns)
         meter.note("read: lines, unescape, time")
