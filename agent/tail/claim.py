@@ -6,13 +6,13 @@ frozen fingerprint of the first bytes together with the KiB before the acked pos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
 import msgspec
 
 from agent.tail.logfile import LogFile
-from agent.tail.mark import PROBE_BYTES, crc_up_to, probe_holds
+from agent.tail.mark import PROBE_BYTES, crc_up_to, probe_holds, same_text
 from agent.tail.state import StreamState
 from deckwatch.wire.identity import FINGERPRINT_BYTES, is_of_generation
 from deckwatch.wire.model import Position
@@ -48,8 +48,8 @@ def candidate(file: LogFile, *, live: bool) -> Candidate:
 
 
 def fit(found: Candidate, state: StreamState) -> Fit:
-    """How well; raises OSError. A live file with another inode is another file unless the probe speaks for it; a closed stream's
-    copy must end where the stream ended."""
+    """How well. A live file with another inode is another file unless the probe speaks for it; a closed stream's
+    copy must end where the stream ended. Raises OSError."""
     if not is_of_generation(state.generation, found.head):
         return Fit.NO
     same_id = found.file.id == state.file
@@ -66,14 +66,24 @@ def fit(found: Candidate, state: StreamState) -> Fit:
     return Fit.WEAK
 
 
-def match_files(found: Sequence[Candidate], states: Sequence[StreamState]) -> Match:
-    """Each stream gets one file, the best first; among equals the one that was read furthest, oldest file first."""
+def _fit_beside(found: Candidate, state: StreamState, opened: Mapping[str, LogFile]) -> Fit:
+    """Files that begin alike differ somewhere behind: the open one tells."""
+    value = fit(found, state)
+    file = opened.get(state.generation)
+    return Fit.NO if value is Fit.WEAK and file is not None and not same_text(found.file, file) else value
+
+
+def match_files(
+    found: Sequence[Candidate], states: Sequence[StreamState], opened: Mapping[str, LogFile] | None = None
+) -> Match:
+    """Each stream gets one file, the best first; among equals the one that was read furthest, oldest file first.
+    `opened`: files that are open, by generation: a weak fit is compared with what they hold."""
     ordered = sorted(states, key=lambda state: -state.acked.offset)
     fits: dict[tuple[int, int], Fit] = {}
     unreadable: dict[int, OSError] = {}
     for i, one in enumerate(found):
         try:
-            fits.update({(i, j): fit(one, state) for j, state in enumerate(ordered)})
+            fits.update({(i, j): _fit_beside(one, state, opened or {}) for j, state in enumerate(ordered)})
         except OSError as error:
             unreadable[i] = error
     streams: dict[int, StreamState] = {}
@@ -95,7 +105,7 @@ def match_files(found: Sequence[Candidate], states: Sequence[StreamState]) -> Ma
 
 
 def is_prefix_of(short: LogFile, long: LogFile) -> bool:
-    """Is all of one file the beginning of the other, as a copy that is being made?"""
+    """Is all of one file the beginning of the other, as a copy that is being made? A file too short to tell is not."""
     size = short.stat().size
     start = Position(0, 0)
-    return size is not None and crc_up_to(short, start, size) == crc_up_to(long, start, size)
+    return size is not None and size >= _TELLING_BYTES and crc_up_to(short, start, size) == crc_up_to(long, start, size)

@@ -320,7 +320,8 @@ class Followed:
         open_now = {tail.generation: tail for tail in self.tails if tail.generation}
         states = [state for tail in self.tails if (state := tail.remember())]
         states += memory.waiting(name) + [state for state in memory.closed(name) if self._may_return(state)]
-        match = match_files(found, states)
+        opened = {tail.generation: tail.file for tail in self.tails if tail.file is not None}
+        match = match_files(found, states, opened)
         for i, one in enumerate(found):
             state = match.streams.get(i) or match.copies.get(i)
             self._pending.pop(one.file.id, None)

@@ -78,3 +78,15 @@ def holds(file: Readable, known: Mark, position: Position) -> bool:
     """Does the file have this position's bytes? Read on from `known` where that lies before it, else from 0."""
     start = known.position if known.offset <= position.offset and probe_holds(file, known) else Position(0, 0)
     return crc_up_to(file, start, position.offset) == position.crc
+
+
+def same_text(one: Readable, other: Readable) -> bool:
+    """Do two files hold the same bytes, to the end of both? Raises OSError."""
+    at = 0
+    while True:
+        first, second = one.pread(_STEP_BYTES, at), other.pread(_STEP_BYTES, at)
+        if first != second:
+            return False
+        if not first:
+            return True
+        at += len(first)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.agent.ship.log_life import LogLife, check
 from tests.fixtures.agent_rig import AgentRig
-from tests.fixtures.fake_collector import Fault, FakeCollector
+from tests.fixtures.fake_collector import FakeCollector, Fault
 
 SEEDS = range(int(os.environ.get("DECKWATCH_SEEDS", "12")))
 STEPS = 60
