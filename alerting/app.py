@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from alerting.api import AlertingApi
 from alerting.notify.delivery import Delivery, DeliveryMetrics
 from alerting.notify.notifier import Notifier
-from alerting.notify.receivers import receivers
+from alerting.notify.receivers import Receiver, receivers
 from alerting.rules.evaluator import Evaluator, EvaluatorMetrics
 from alerting.rules.files import BadRules, load_rules
 from alerting.rules.logmetric_store import LogMetricStore
@@ -63,29 +63,9 @@ class Alerting:
         self._globs = (*settings.rules, *rules_globs)
         self._head = head
         self._clock = clock
+        to = receivers(settings.webhooks)
         self._store = StateStore(data_dir / "alerts.sqlite")
         self._log_store = LogMetricStore(data_dir / "logmetrics.sqlite")
-        to = receivers(settings.webhooks)
-        repeat_ns = int(settings.repeat_interval_s * 1e9)
-        self._delivery = Delivery(
-            self._store,
-            to,
-            clock,
-            DeliveryMetrics(registry),
-            external_url=settings.external_url,
-            timeout_s=settings.send_timeout_s,
-            retry_most_s=settings.retry_most_s,
-            give_up_after_s=settings.give_up_after_s,
-            repeat_interval_ns=repeat_ns,
-        )
-        notifier = Notifier(
-            self._store,
-            to,
-            external_url=settings.external_url,
-            external_labels=settings.external_labels,
-            repeat_interval_ns=repeat_ns,
-        )
-        self._published = Published()
         self._log_metrics = LogMetrics(
             self._log_store,
             registry,
@@ -93,10 +73,12 @@ class Alerting:
             changed=lambda tenant, names: self._schedule.metrics_changed(tenant, names),
             max_series=settings.log_metric_series,
         )
+        self._published = Published()
+        self._delivery = self._make_delivery(to, registry)
         self._evaluator = Evaluator(
             Sources((self._log_metrics, head, self._published)),
             self._store,
-            notifier,
+            self._make_notifier(to),
             EvaluatorMetrics(registry),
             self._published,
             Surroundings(settings.external_labels, settings.external_url),
@@ -113,7 +95,31 @@ class Alerting:
         try:
             self._take(self._load())
         except BadRules as error:
+            self._store.close()
+            self._log_store.close()
             raise Unusable(str(error)) from None
+
+    def _make_notifier(self, to: tuple[Receiver, ...]) -> Notifier:
+        return Notifier(
+            self._store,
+            to,
+            external_url=self._settings.external_url,
+            external_labels=self._settings.external_labels,
+            repeat_interval_ns=int(self._settings.repeat_interval_s * 1e9),
+        )
+
+    def _make_delivery(self, to: tuple[Receiver, ...], registry: CollectorRegistry) -> Delivery:
+        return Delivery(
+            self._store,
+            to,
+            self._clock,
+            DeliveryMetrics(registry),
+            external_url=self._settings.external_url,
+            timeout_s=self._settings.send_timeout_s,
+            retry_most_s=self._settings.retry_most_s,
+            give_up_after_s=self._settings.give_up_after_s,
+            repeat_interval_ns=int(self._settings.repeat_interval_s * 1e9),
+        )
 
     def consumers(self) -> RecordConsumer:
         return self._log_metrics
@@ -168,9 +174,9 @@ class Alerting:
             for selector, range_ns in rule.expression.ranges()
             if range_ns
         ]
-        self._evaluator.load(rules.groups, self._clock.now_ns())
         counted = {metric.name for metric in rules.log_metrics}
         self._log_metrics.set_metrics(rules.log_metrics, _longest(ranges))
+        self._evaluator.load(rules.groups, self._clock.now_ns())
         self._head.history.keep((name, range_ns) for name, range_ns in ranges if name not in counted)
         self._schedule.set_groups(self._evaluator.groups.values())
         self._schedule.every(self._settings.reload_interval_s, "look at rule files", self._reload_if_changed)
