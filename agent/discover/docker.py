@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from agent.discover.docker_catalog import Catalog
-from agent.discover.docker_client import DockerClient, EngineAway
+from agent.discover.docker_client import DockerClient, EngineAway, EngineSlow
 from agent.discover.docker_disk import DiskLook, DockerDisk
 from agent.discover.docker_events import EventCursor
 from agent.discover.docker_findings import api_finding, disk_finding, log_findings
@@ -61,7 +61,7 @@ class DockerFinder:
         self._metrics = metrics
         self._cursor = EventCursor(clock.now_ns())
         self._session: DockerSession | None = None  # while the API answers
-        self._fault: EngineAway | None = None  # why it does not
+        self._fault: EngineAway | None = EngineSlow("no answer yet")  # why it does not
         self._version = ""
         self._looked = DiskLook()
         self._disk_cost_s = 0.0

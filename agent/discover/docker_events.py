@@ -33,7 +33,14 @@ _SAME = {"died": "die", "remove": "destroy"}
 
 _SILENT = frozenset(
     {"archive-path", "attach", "commit", "copy", "detach", "export", "extract-to-dir", "resize", "top"}
-    | {"exec_create", "exec_detach", "exec_die", "exec_start"}  # health checks, and commands that may hold secrets
+    | {
+        "exec",
+        "exec_create",
+        "exec_detach",
+        "exec_die",
+        "exec_died",
+        "exec_start",
+    }  # health checks, and commands that may hold secrets
 )
 
 

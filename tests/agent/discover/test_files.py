@@ -192,4 +192,4 @@ def test_five_thousand_files(tmp_path: Path) -> None:
     assert len(globs.look().view.sources) == 5000
     started_s = time.process_time()
     assert len(globs.look().view.sources) == 5000
-    assert time.process_time() - started_s < 2  # measured: 0.2 s
+    assert time.process_time() - started_s < 2  # measured: 0.08 s
