@@ -57,7 +57,7 @@ LINE = np.dtype(
     align=True,
 )
 
-GROUP = np.dtype(
+CARRIED = np.dtype(
     [
         ("begin", "i8"),  # its text so far in the text buffer
         ("start", "i8"),
@@ -66,17 +66,44 @@ GROUP = np.dtype(
         ("length", "i4"),
         ("lines", "i4"),
         ("first_length", "i4"),  # of its first line: what the level is read from
-        ("segment", "i4"),
-        ("record", "i4"),  # out: its row in the table of records
         ("iostream", "u1"),
         ("flags", "u1"),
         ("more", "u1"),
         ("state", "u1"),  # of kernels/traces.py
-        ("open", "u1"),  # out: still waiting for its next line
     ],
     align=True,
 )
-"""A record that may still go on. One row for each segment and iostream; what is carried in has the same form."""
+"""An open group from an earlier entry. Segments say which of the rows are theirs."""
+
+GROUP = np.dtype(
+    [
+        ("record", "i4"),  # its row in the table of records
+        ("first_length", "i4"),
+        ("iostream", "u1"),
+        ("more", "u1"),
+        ("state", "u1"),
+        ("open", "u1"),  # waiting for its next line
+    ],
+    align=True,
+)
+"""The record that the next line of a segment and iostream may go on with: three rows a segment."""
+
+OPEN_COLUMNS = (
+    "segment",
+    "buffer",
+    "begin",
+    "length",
+    "iostream",
+    "start",
+    "end",
+    "ts",
+    "lines",
+    "first_length",
+    "flags",
+    "more",
+    "state",
+)
+"""What is asked about a group that stays open."""
 
 RECORD = np.dtype(
     [

@@ -31,7 +31,7 @@ class StreamKeys:
         return key
 
 
-class Segment(msgspec.Struct):
+class Segment(msgspec.Struct, gc=False):
     """Contiguous bytes of a stream, begun by what was kept of it."""
 
     key: str

@@ -14,7 +14,7 @@ from deckwatch.wire.model import Context
 STATE_VERSION = 1
 
 
-class OpenGroup(msgspec.Struct, frozen=True, array_like=True):
+class OpenGroup(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The last record of one (stream, iostream), as long as a next line may go on with it."""
 
     iostream: int
@@ -30,7 +30,7 @@ class OpenGroup(msgspec.Struct, frozen=True, array_like=True):
     arrived_ns: int  # receive time of the entry that brought its last line
 
 
-class MidLine(msgspec.Struct, frozen=True, array_like=True):
+class MidLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The rest of a stream's bytes belongs to a line whose beginning was cut off as a record already."""
 
     iostream: int
@@ -38,7 +38,7 @@ class MidLine(msgspec.Struct, frozen=True, array_like=True):
     flags: int
 
 
-class OpenStream(msgspec.Struct, frozen=True, array_like=True):
+class OpenStream(msgspec.Struct, frozen=True, array_like=True, gc=False):
     key: str
     tenant: str
     context: Context

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from collector.parse.kernels.describe import describe, repair
-from collector.parse.kernels.join import gather, join_lines
+from collector.parse.kernels.join import gather, join_lines, list_open
 from collector.parse.kernels.lines import MAX_PIECE_BYTES, read_lines
 from collector.parse.kernels.simd import PAD
 from collector.parse.kernels.traces import RULE_INDENTED, RULE_TRACES
-from collector.parse.layout import GROUP, LINE, OPEN, RECORD, SEGMENT, Bytes, Table
+from collector.parse.layout import CARRIED, GROUP, LINE, OPEN, OPEN_COLUMNS, RECORD, SEGMENT, Bytes, Table
 from collector.parse.scratch import Scratch
 from collector.parse.segments import Segment
 from collector.parse.settings import JoinSettings, ParseSettings
@@ -129,17 +129,15 @@ class Work:
 
     def _open_groups(self, received_ns: int) -> dict[int, list[OpenGroup]]:
         """By the place of their segment, by start in each."""
-        rows = self.groups[self.groups["open"] == 1]
-        if len(rows) == 0:
-            return {}
-        places = self.records[rows["record"]]
+        table = np.empty((len(self.groups), len(OPEN_COLUMNS)), np.int64)
+        count = list_open(self.groups, self.records, table)
         buffers = (self.text.data, self.gathered.data)
         found: dict[int, list[OpenGroup]] = {}
-        for row, begin, buffer in zip(rows.tolist(), places["begin"].tolist(), places["buffer"].tolist(), strict=True):
-            _, start, end, ts, length, lines, first, segment, _, iostream, flags, more, state, _ = row  # as GROUP
+        for row in table[:count].tolist():
+            segment, buffer, begin, length, iostream, start, end, ts, lines, first, flags, more, state = row
             text = buffers[buffer][begin : begin + length].tobytes()
             arrived_ns = _arrival_ns(self.segments[segment], iostream, end, received_ns)
-            group = OpenGroup(iostream, start, end, ts, text, lines, first, flags, bool(more), state, arrived_ns)
+            group = OpenGroup(iostream, start, end, ts, text, lines, first, flags, more == 1, state, arrived_ns)
             found.setdefault(segment, []).append(group)
         for groups in found.values():
             if len(groups) > 1:
@@ -192,26 +190,11 @@ def _segment_table(segments: list[Segment]) -> Table:
 def _carried_table(segments: list[Segment]) -> Table:
     rows = []
     begin = 0
-    for place, segment in enumerate(segments):
-        for group in segment.carried:
-            length = len(group.text)
+    for segment in segments:
+        for g in segment.carried:
+            length = len(g.text)
             rows.append(
-                (
-                    begin,
-                    group.start,
-                    group.end,
-                    group.ts,
-                    length,
-                    group.lines,
-                    group.first_length,
-                    place,
-                    0,
-                    group.iostream,
-                    group.flags,
-                    group.more,
-                    group.state,
-                    1,
-                )
+                (begin, g.start, g.end, g.ts, length, g.lines, g.first_length, g.iostream, g.flags, g.more, g.state)
             )
             begin += length + 1
-    return np.array(rows, GROUP)
+    return np.array(rows, CARRIED)

@@ -76,7 +76,6 @@ def join_lines(
                 if group.open:
                     _flag_unfinished(group, records[group.record], segment)
                     _finish(group, records[group.record])
-        _note_open(groups, s, records)
     scattered = 0
     for r in range(rows):
         if records[r].scattered:
@@ -192,19 +191,31 @@ def _flag_unfinished(group: Any, record: Any, segment: Any) -> None:
         record.flags |= FLAG_PARTIAL
 
 
-@inner
-def _note_open(groups: Table, segment: int, records: Table) -> None:
-    for g in range(segment * _IOSTREAMS, (segment + 1) * _IOSTREAMS):
+@kernel
+def list_open(groups: Table, records: Table, found: Table) -> int:
+    """The groups that wait on as rows of int64 in the order of layout.OPEN_COLUMNS; how many. To be called behind
+    `gather`."""
+    count = 0
+    for g in range(len(groups)):
         group = groups[g]
-        if group.open:
-            record = records[group.record]
-            group.segment = segment
-            group.start = record.start
-            group.end = record.end
-            group.ts = record.ts
-            group.length = record.length
-            group.lines = record.lines
-            group.flags = record.flags
+        if not group.open:
+            continue
+        record = records[group.record]
+        found[count, 0] = record.segment
+        found[count, 1] = record.buffer
+        found[count, 2] = record.begin
+        found[count, 3] = record.length
+        found[count, 4] = record.iostream
+        found[count, 5] = record.start
+        found[count, 6] = record.end
+        found[count, 7] = record.ts
+        found[count, 8] = record.lines
+        found[count, 9] = group.first_length
+        found[count, 10] = record.flags
+        found[count, 11] = group.more
+        found[count, 12] = group.state
+        count += 1
+    return count
 
 
 @kernel
