@@ -162,7 +162,12 @@ def _figure(name: str, value: str | int | float | bool) -> str:
     if name == "bytes" or name.endswith("_bytes"):
         words = name.removesuffix("bytes").strip("_").replace("_", " ")
         return f"{words} {size(float(value))}".strip()
-    return f"{value:,} {name.replace('_', ' ')}" if isinstance(value, int) else f"{name.replace('_', ' ')} {value}"
+    words = name.replace("_", " ")
+    return (
+        f"{value:,} {words.removesuffix('s') if value == 1 else words}"
+        if isinstance(value, int)
+        else f"{words} {value}"
+    )
 
 
 def _listen_of(address: str, asked: Listen) -> Listen:
