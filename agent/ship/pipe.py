@@ -252,8 +252,8 @@ class Pipe:
                 await self._deliver(sealed)
             else:
                 self._metrics.batches.labels("dropped").inc()
-            if self._told_lag_bytes and await self._do(self._tailer.lag_bytes) == 0:
-                self._hungry.set()
+            if self._told_lag_bytes and not self._hungry.is_set() and not await self._do(self._tailer.lag_bytes):
+                self._hungry.set()  # an empty batch tells the collector that we have caught up
 
     async def _deliver(self, sealed: Sealed) -> None:
         """Until there is an answer. Whatever is uncertain is sent again: the collector knows what it has."""

@@ -16,7 +16,7 @@ class SpoolSettings(msgspec.Struct, frozen=True):
 
 
 class ShipSettings(msgspec.Struct, frozen=True):
-    batch_bytes: Annotated[int, Meta(description="Most raw bytes in one batch.", ge=64 << 10)] = 4 << 20
+    batch_bytes: Annotated[int, Meta(description="Most raw bytes in one batch.", ge=64 << 10)] = 2 << 20
     batch_age_s: Annotated[float, Meta(description="Seconds after which a batch goes even if it is small.", gt=0)] = 0.2
     settle_s: Annotated[
         float, Meta(description="Seconds that the first line after a quiet time waits for company.", ge=0)

@@ -17,7 +17,7 @@ class Begin(StrEnum):
 class TailSettings(msgspec.Struct, frozen=True):
     chunk_bytes: Annotated[
         int, Meta(description="Most bytes read from a file at once; a longer line goes in pieces.", ge=4096)
-    ] = 1 << 20
+    ] = 512 << 10
     begin: Annotated[
         Begin,
         Meta(description="Where to begin in files that are there at the very first start. `end` declares a gap."),
