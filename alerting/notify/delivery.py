@@ -77,9 +77,7 @@ class Delivery:
         self._wakers = {receiver.name: asyncio.Event() for receiver in receivers}
 
     def wake(self) -> None:
-        lengths = self._store.queue_lengths()
-        for name, waker in self._wakers.items():
-            self._metrics.waiting.labels(name).set(lengths.get(name, 0))
+        for waker in self._wakers.values():
             waker.set()
 
     async def run(self) -> None:
@@ -93,23 +91,31 @@ class Delivery:
 
     async def _work(self, session: aiohttp.ClientSession, receiver: Receiver) -> None:
         backoff = Backoff(first_s=0.5, most_s=self._retry_most_s)
-        waker = self._wakers[receiver.name]
         while True:
-            waker.clear()
-            queued = self._store.next(receiver.name)
-            if queued is None:
-                await waker.wait()
-                continue
             try:
-                await self._deliver(session, receiver, queued)
+                await self._deliver_next(session, receiver)
             except Retry as fault:
                 if backoff.failures == 0:
                     log.warning("%s; it is tried again", fault)
                 await self._clock.sleep(backoff.next_s(fault.after_s))
+            except Exception:  # a full disk or a fault of ours over one message ends neither alerting nor the collector
+                if backoff.failures == 0:
+                    log.exception("messages to %s are held up; they are tried again", receiver.name)
+                await self._clock.sleep(backoff.next_s())
             else:
                 if backoff.failures:
                     log.info("receiver %s takes messages again", receiver.name)
                 backoff.reset()
+
+    async def _deliver_next(self, session: aiohttp.ClientSession, receiver: Receiver) -> None:
+        waker = self._wakers[receiver.name]
+        waker.clear()
+        self._metrics.waiting.labels(receiver.name).set(self._store.queue_lengths().get(receiver.name, 0))
+        queued = self._store.next(receiver.name)
+        if queued is None:
+            await waker.wait()
+        else:
+            await self._deliver(session, receiver, queued)
 
     async def _deliver(self, session: aiohttp.ClientSession, receiver: Receiver, queued: Queued) -> None:
         """Raises Retry where the message is still to be delivered."""
@@ -149,7 +155,6 @@ class Delivery:
         )
         self._store.finish(queued, receipt)
         self._metrics.sent.labels(queued.receiver, outcome).inc()
-        self._metrics.waiting.labels(queued.receiver).dec()
         if receipt.delivered:
             self._metrics.latency.labels(queued.receiver).observe((now_ns - receipt.created_ns) / 1e9)
 

@@ -13,6 +13,8 @@ from deckwatch.runtime.faults import Reject, Retry
 
 USER_AGENT = "Deckwatch"
 _AGAIN = (408, 425, 429)
+MOST_RETRY_AFTER_S = 3600.0
+"""A receiver that wishes for more is asked after this all the same."""
 
 
 class RetryAnswer(Retry):
@@ -65,9 +67,10 @@ def retry_after_s(value: str | None, now_s: float) -> float | None:
     if value is None:
         return None
     if value.strip().isdigit():
-        return float(value)
+        return min(float(value), MOST_RETRY_AFTER_S)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now_s)
+        wish_s = email.utils.parsedate_to_datetime(value).timestamp() - now_s
+        return min(max(0.0, wish_s), MOST_RETRY_AFTER_S)
     except ValueError:
         return None
 

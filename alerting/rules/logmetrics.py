@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from polars.exceptions import PolarsError
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from alerting.rules.counter_series import CounterSeries
@@ -123,12 +122,17 @@ class LogMetrics:
         return self._committed
 
     def consume(self, frame: RecordFrame) -> None:
+        """Counting goes on beside the readers; they wait only while the counts are added."""
         if frame.seq <= self._consumed:
             return
+        with self._lock:
+            metrics = list(self._metrics.items())
+        counted = [(identity, metric, self._counts(metric, frame)) for identity, metric in metrics]
         changed: dict[str, set[str]] = {}
         with self._lock:
-            for identity, metric in self._metrics.items():
-                if self._count(identity, metric, frame):
+            for identity, metric, counts in counted:
+                if counts and identity in self._metrics:
+                    self._add(identity, metric, counts, frame.received_ns)
                     changed.setdefault(metric.metric.tenant, set()).add(metric.metric.name)
             self._consumed = frame.seq
         for tenant, names in changed.items():
@@ -144,26 +148,27 @@ class LogMetrics:
             self._dirty, self._gone = set(), set()
             self._committed = self._consumed = position
 
-    def _count(self, identity: str, metric: _Metric, frame: RecordFrame) -> bool:
+    def _counts(self, metric: _Metric, frame: RecordFrame) -> dict[LabelValues, int]:
         name = metric.metric.name
         try:
             counts = metric.counting.count(frame)
-        except PolarsError as error:
+        except Exception:  # a fault in counting must not keep anybody's records from being stored
             self._failures.labels(name).inc()
             if not metric.failing:
-                log.error("log metric %s can't be counted; its lines are missing from it: %s", name, error)
+                log.exception("log metric %s can't be counted; lines are missing from it", name)
             metric.failing = True
-            return False
+            return {}
         if metric.failing:
             log.info("log metric %s is counted again", name)
             metric.failing = False
+        return counts
+
+    def _add(self, identity: str, metric: _Metric, counts: dict[LabelValues, int], at_ns: int) -> None:
         for values, count in counts.items():
             key = self._place(metric, values, count)
-            metric.series.setdefault(key, CounterSeries()).add(frame.received_ns, count, metric.keep_ns)
+            metric.series.setdefault(key, CounterSeries()).add(at_ns, count, metric.keep_ns)
             self._dirty.add((identity, key))
-        if counts:
-            self._series.labels(name).set(len(metric.series))
-        return bool(counts)
+        self._series.labels(metric.metric.name).set(len(metric.series))
 
     def _place(self, metric: _Metric, values: LabelValues, count: int) -> LabelValues:
         if values in metric.series or len(metric.series) < self._max_series:

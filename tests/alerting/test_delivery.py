@@ -296,6 +296,23 @@ async def test_secrets_come_from_files_and_stay_out_of_logs(
     assert "t0ken" not in shown
 
 
+async def test_a_store_that_fails_holds_messages_up_and_ends_nothing(
+    tmp_path: Path, hook: WebhookReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(tmp_path, to(hook))
+    async with desk.open():
+        await asyncio.sleep(0.1)
+        with desk.store.database.transaction() as connection:
+            connection.execute("ALTER TABLE outbox RENAME TO away")
+        desk.delivery.wake()
+        await asyncio.sleep(0.3)
+        with desk.store.database.transaction() as connection:
+            connection.execute("ALTER TABLE away RENAME TO outbox")
+        desk.tell(["web"])
+        await hook.wait(1)
+    assert caplog.text.count("messages to webhook are held up") == 1
+
+
 async def test_a_missing_secret_file_is_waited_for(tmp_path: Path, hook: WebhookReceiver) -> None:
     desk = Desk(tmp_path, WebhookSettings(url_file=str(tmp_path / "url")))
     async with desk.open():
@@ -341,6 +358,7 @@ def test_host_of(url: str, shown: str) -> None:
     [
         (None, None),
         ("120", 120.0),
+        ("86400", 3600.0),
         (" 5 ", 5.0),
         ("soon", None),
         (format_datetime(datetime.fromtimestamp(1_000_060, UTC), usegmt=True), 60.0),

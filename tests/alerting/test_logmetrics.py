@@ -19,6 +19,7 @@ from alerting.rules.model import LogMetric
 from alerting.rules.parser import parse_expression
 from collector.metrics.selector import Selector
 from collector.records import RecordFrame
+from deckwatch.runtime.faults import Retry
 from tests.alerting.record_frames import T0_NS, Line, S, record_frame
 
 ERRORS = LogMetric("log_errors_total", "level:>=error", (("container", "container.name"), ("level", "log.level")))
@@ -182,6 +183,32 @@ def test_series_of_a_silent_agent_are_unknown(tmp_path: Path) -> None:
     assert [dict(labels)["host"] for labels in vector.unknown] == ["h1"]
     windows = metrics.window("default", Selector("log_errors_total"), T0_NS - S, T0_NS + S)
     assert [dict(labels)["host"] for labels in windows.unknown] == ["h1"]
+
+
+def test_a_fault_in_counting_is_told_once_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    metrics = open_metrics(tmp_path, ERRORS, LINES)
+    good = record_frame(0, MIXED)
+    for seq in (0, 1):
+        metrics.consume(RecordFrame(seq, good.received_ns, good.origins, good.rows.drop("level")))
+    assert caplog.text.count("log metric log_errors_total can't be counted") == 1
+    assert values(metrics, "log_lines_total") == {"": 8}
+    metrics.consume(record_frame(2, MIXED))
+    assert values(metrics, "log_errors_total")["container=web,level=error"] == 2
+
+
+def test_what_can_not_be_saved_is_not_lost(tmp_path: Path) -> None:
+    metrics = open_metrics(tmp_path, LINES)
+    metrics.consume(record_frame(0, MIXED))
+    database = metrics._store._database
+    with database.transaction() as connection:
+        connection.execute("ALTER TABLE position RENAME TO away")
+    with pytest.raises(Retry, match="counts of log metrics can't be saved"):
+        metrics.commit(0)
+    assert metrics.position() == -1
+    with database.transaction() as connection:
+        connection.execute("ALTER TABLE away RENAME TO position")
+    metrics.commit(0)
+    assert values(open_metrics(tmp_path, LINES), "log_lines_total") == {"": 4}
 
 
 def test_exposition(tmp_path: Path) -> None:
