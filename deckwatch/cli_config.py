@@ -9,7 +9,8 @@ import click
 
 from deckwatch import __version__
 from deckwatch.cli_daemon import settings_structs
-from deckwatch.runtime.settings import SECTIONS, load_all, show
+from deckwatch.runtime.settings import SECTIONS, load_all
+from deckwatch.runtime.settings_show import show
 
 _HEAD = """\
 # Deckwatch's options with their {what}. In [] stands what an option takes, behind it the environment variable that

@@ -25,9 +25,8 @@ from deckwatch.runtime.faults import Unusable
 from deckwatch.runtime.settings_fields import Secret
 from deckwatch.runtime.settings_fill import Filler
 from deckwatch.runtime.settings_layers import SECTIONS, Layers, Sections, SettingFault
-from deckwatch.runtime.settings_show import show
 
-__all__ = ["SECTIONS", "BadSettings", "Loaded", "Secret", "Sections", "SettingFault", "load", "load_all", "show"]
+__all__ = ["SECTIONS", "BadSettings", "Loaded", "Secret", "Sections", "SettingFault", "load", "load_all"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-import yaml
 
 from deckwatch.runtime.config_file import ConfigFile, Steps
 from deckwatch.runtime.settings_fields import ENV_PREFIX, allows_none, group_of, items_of, options, values_of
@@ -105,6 +104,8 @@ def _read_text(hint: Any, text: str) -> object:
         return None if text in ("", "null") and allows_none(hint) else text
     if item is not None and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
+    import yaml  # not held by an agent that needs none
+
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

@@ -12,7 +12,8 @@ import yaml
 from msgspec import Meta
 
 from deckwatch.runtime.faults import Unusable
-from deckwatch.runtime.settings import BadSettings, Secret, load, load_all, show
+from deckwatch.runtime.settings import BadSettings, Secret, load, load_all
+from deckwatch.runtime.settings_show import show
 
 
 class Colour(StrEnum):
