@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -23,7 +23,7 @@ from agent.discover.docker_session import DockerSession
 from agent.discover.finding import Finding, os_reason
 from agent.discover.folder_watch import FolderWatch
 from agent.discover.host_paths import HostPaths
-from agent.discover.looking import SHARE
+from agent.discover.looking import SHARE, timed
 from agent.discover.metrics import DiscoverMetrics
 from agent.discover.settings import DiscoverSettings
 from agent.discover.view import View
@@ -202,9 +202,7 @@ class DockerFinder:
             return
         present, ticket = self._catalog.present(), self._catalog.ticket()
         async with self._disk_lock:
-            started_s = time.perf_counter()
-            looked = await asyncio.to_thread(self._disk.look, self._engine)
-            self._disk_cost_s = time.perf_counter() - started_s
+            looked, self._disk_cost_s = await asyncio.to_thread(timed, partial(self._disk.look, self._engine))
         self._metrics.looks.labels("docker").inc()
         self._metrics.look_seconds.labels("docker").inc(self._disk_cost_s)
         if self._session is not None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -15,10 +16,12 @@ from agent.discover.metrics import DiscoverMetrics
 from agent.discover.view import View
 from deckwatch.runtime.clock import Clock
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 SHARE = 400
-"""A look that takes long is made less often: at most one part in 400 of the time goes into looking."""
+"""A look that costs much is made less often: at most one part in 400 of a core goes into looking."""
 
 WOKEN_SHARE = 20
 """As above for looks that inotify asks for, in a folder where something happens all the time."""
@@ -62,9 +65,7 @@ class Looking:
         return self.last.findings
 
     async def look(self) -> Looked:
-        started_s = time.perf_counter()
-        looked = await asyncio.to_thread(self._look)
-        self._cost_s = time.perf_counter() - started_s
+        looked, self._cost_s = await asyncio.to_thread(timed, self._look)
         self._metrics.looks.labels(self.part).inc()
         self._metrics.look_seconds.labels(self.part).inc(self._cost_s)
         tell_changes(self.last.findings, looked.findings)
@@ -84,6 +85,12 @@ class Looking:
                 await watch.wait(max(self._interval_s, self._cost_s * SHARE))
         finally:
             watch.close()
+
+
+def timed(look: Callable[[], T]) -> tuple[T, float]:
+    """What it brought, and the seconds of CPU that it took of the thread it runs in."""
+    started_s = time.thread_time()
+    return look(), time.thread_time() - started_s
 
 
 def tell_changes(before: tuple[Finding, ...], after: tuple[Finding, ...]) -> None:

@@ -24,5 +24,5 @@ class DiscoverMetrics:
         self.descriptions = counter("descriptions_total", "Containers described, by where from.", "origin")
         self.faults = counter("faults_total", "What could not be read or understood.", "part", "reason")
         self.looks = counter("looks_total", "Looks at folders.", "part")
-        self.look_seconds = counter("look_seconds_total", "Time that looks at folders took.", "part")
+        self.look_seconds = counter("look_seconds_total", "CPU time that looks at folders took.", "part")
         self.changes = counter("changes_total", "Times that listeners were told of a change.")

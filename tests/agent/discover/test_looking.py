@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -135,11 +136,31 @@ async def test_time_looks_again_where_nothing_can_be_watched() -> None:
 
     looking = Looking("test", look, 0.05, lambda: None, SystemClock(), DiscoverMetrics(CollectorRegistry()))
     task = asyncio.create_task(looking.run())
+    async with asyncio.timeout(10):
+        while len(looks) < 4:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_costly_look_is_made_rarely() -> None:
+    looks: list[int] = []
+
+    def look() -> Looked:
+        looks.append(1)
+        until_s = time.thread_time() + 0.01
+        while time.thread_time() < until_s:
+            pass
+        return Looked(View())
+
+    looking = Looking("test", look, 0.001, lambda: None, SystemClock(), DiscoverMetrics(CollectorRegistry()))
+    task = asyncio.create_task(looking.run())
     await asyncio.sleep(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert 3 <= len(looks) <= 20
+    assert len(looks) == 1  # the next one is due after 400 times its cost
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 files"), (1, "1 file"), (1234, "1,234 files")])
