@@ -118,13 +118,13 @@ def _by_stream(decision: CloseDecision, opened: dict[str, OpenStream]) -> dict[s
 
 
 def warm_up() -> None:
-    """Load the kernels, or compile them where no cache of them can be read (some ten seconds). To be called before the
-    daemon says that it is ready: otherwise the first batch waits for it."""
-    texts = (b'{"log":"\xff\\n","stream":"stdout","time":"2026-01-01T00:00:00Z"}\n', b"1\n{\n", b"a\n\tb\n")
-    for fmt, text in zip((Format.DOCKER_JSON, Format.CRI, Format.PLAIN), texts, strict=True):
-        stream = StreamInfo(StreamId("", "warm-up", ""), "", fmt, 0)
-        half = text.index(b"\n") + 1
-        parser = Parser(ParseSettings())
-        for seq, (start, data) in enumerate(((0, text[:half]), (half, text[half:]))):
-            chunk = Chunk(0, start, 0, 0, data, eof=seq == 1)
-            parser.parse(Accepted(seq, 0, Batch(VERSION, "", "", 0, (Context(""),), (stream,), (chunk,)), (0,)))
+    """Load the kernels, or compile them where no cache of them can be read (some 20 s, once after an installation).
+
+    To be called before a daemon says that it is ready: otherwise its first batch waits for it.
+    """
+    line = '{"log":"%s\\n","stream":"%s","time":"2026-01-01T00:00:00Z"}\n'
+    texts = ((" a", "stdout"), ("\x80", "stderr"), (" b", "stdout"))  # scattered lines, and bytes that are no UTF-8
+    data = "".join(line % text for text in texts).encode("latin-1")
+    stream = StreamInfo(StreamId("", "warm-up", ""), "", Format.DOCKER_JSON, 0)
+    batch = Batch(VERSION, "", "", 0, (Context(""),), (stream,), (Chunk(0, 0, 0, 0, data, eof=True),))
+    Parser(ParseSettings()).parse(Accepted(0, 0, batch, (0,)))

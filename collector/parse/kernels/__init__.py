@@ -18,7 +18,8 @@ def drop_stale(folder: Path) -> int:
     newest = max(source.stat().st_mtime for source in folder.glob("*.py"))
     stale = [index for index in cache.glob("*.nbi") if index.stat().st_mtime < newest]
     for index in stale:
-        index.unlink(missing_ok=True)  # another process may have been faster
+        for file in (index, *cache.glob(f"{index.stem}.*.nbc")):
+            file.unlink(missing_ok=True)  # another process may have been faster
     return len(stale)
 
 

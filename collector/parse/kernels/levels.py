@@ -19,6 +19,19 @@ import numpy as np
 from collector.parse.kernels.bodies import is_level_key, logfmt_pair
 from collector.parse.kernels.compiling import inner
 from collector.parse.kernels.simd import signed
+from collector.parse.kernels.tokens import (
+    ESC,
+    is_calendar,
+    is_exception_name,
+    is_gap,
+    is_letter,
+    is_name_byte,
+    is_padding,
+    is_time,
+    letters,
+    skip_colour,
+    token_end,
+)
 from collector.parse.kernels.words import (
     AMBIGUOUS,
     ERROR,
@@ -33,9 +46,6 @@ from collector.parse.kernels.words import (
 from collector.parse.layout import Bytes
 
 HEAD_BYTES = 120
-_ESC = 27
-_CALENDAR = "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun utc gmt am pm"
-_MONTHS_DAYS_ZONES = np.array([pack(word) for word in _CALENDAR.split(" ")], np.uint64)
 _TRACEBACK = np.uint64(pack("traceback"))
 _EXCEPTION = np.uint64(pack("exception"))
 _FATAL = np.uint64(pack("fatal"))
@@ -54,10 +64,10 @@ def text_level(data: Bytes, at: int, end: int) -> int:
     while i < end:
         c = data[i]
         begin = i
-        if c == _ESC:
-            i = _skip_colour(data, i, end)
+        if c == ESC:
+            i = skip_colour(data, i, end)
             continue
-        if c == 32 or c == 9 or c == 44 or c == 124 or (c == 45 and _is_gap(data, i + 1, end)):
+        if c == 32 or c == 9 or c == 44 or c == 124 or (c == 45 and is_gap(data, i + 1, end)):
             i += 1
             continue
         if c == 10 or c == 34 or c == 39:
@@ -68,12 +78,12 @@ def text_level(data: Bytes, at: int, end: int) -> int:
                 return level
             header, after_stamp = True, 48 <= data[begin + 1] <= 57
             continue
-        if not _is_letter(c):
-            i = _token_end(data, i, end)
-            header, after_stamp = True, _is_time(data, begin, i)
+        if not is_letter(c):
+            i = token_end(data, i, end)
+            header, after_stamp = True, is_time(data, begin, i)
             numbers += 1
             continue
-        stop, capital = _letters(data, i, end)
+        stop, capital = letters(data, i, end)
         length = stop - i
         if length == 1 and numbers >= 3 and capital and stop < end and data[stop] == 32:
             return letter_level(c)
@@ -85,9 +95,9 @@ def text_level(data: Bytes, at: int, end: int) -> int:
             level = _pair_level(data, i, end)
             if level:
                 return level
-        if _is_gap(data, stop, end):
+        if is_gap(data, stop, end):
             zone = after_stamp and capital and length <= 4
-            if length > 1 and not zone and not _is_calendar(data, i, length):
+            if length > 1 and not zone and not is_calendar(data, i, length):
                 plain += 1
                 after_stamp = False
                 if plain == 2:
@@ -97,18 +107,8 @@ def text_level(data: Bytes, at: int, end: int) -> int:
             header, after_stamp = True, False
             if _is_exception(data, i, end) and plain == 0:
                 return ERROR
-            i = _token_end(data, stop, end)
+            i = token_end(data, stop, end)
     return 0
-
-
-@inner
-def _is_time(data: Bytes, i: int, end: int) -> bool:
-    """Does a token say hours, minutes and seconds? An address with a port has one colon."""
-    colons = 0
-    for k in range(i, end):
-        if data[k] == 58:
-            colons += 1
-    return colons >= 2
 
 
 @inner
@@ -117,15 +117,15 @@ def _is_told(
 ) -> bool:
     """Does the level word that ends at `stop` name the line's level, by what stands around it?"""
     colon = stop < end and data[stop] == 58
-    told = colon and _is_gap(data, stop + 1, end)
-    if stop < end and data[stop] == _ESC:
+    told = colon and is_gap(data, stop + 1, end)
+    if stop < end and data[stop] == ESC:
         return plain == 0
     if code & AMBIGUOUS:
         return told and plain == 0
     if capital:
-        ends = _is_gap(data, stop, end) or colon or data[stop] == 91 or data[stop] == 124 or data[stop] == 93
+        ends = is_gap(data, stop, end) or colon or data[stop] == 91 or data[stop] == 124 or data[stop] == 93
         return (ends and (plain == 0 or header)) or (stop < end and data[stop] == 33)  # `npm ERR! code`
-    return plain == 0 and (told or (after_stamp and (_is_gap(data, stop, end) or data[stop] == 124)))
+    return plain == 0 and (told or (after_stamp and (is_gap(data, stop, end) or data[stop] == 124)))
 
 
 @inner
@@ -142,11 +142,11 @@ def _prefix_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
         if i < end and data[i] == 62 and number < 192:
             return syslog_level(number & 7), i + 1
         return 0, at
-    if d == 47 and letter_level(c) and end - at > 2 and _is_letter(data[at + 2]):  # D/Tag
+    if d == 47 and letter_level(c) and end - at > 2 and is_letter(data[at + 2]):  # D/Tag
         return letter_level(c), at
     if 48 <= d <= 57:
         return _klog_level(data, at, end), at
-    if _is_letter(c) and end - at >= 12:
+    if is_letter(c) and end - at >= 12:
         packed = pack_lower(data, at, 8)
         if packed == _TRACEBACK and c == 84 and end - at >= 34:
             return ERROR, at
@@ -181,41 +181,30 @@ def _bracket_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
             return 0, i + 1
         if c == 34:
             break
-        if c == _ESC:
-            i = _skip_colour(data, i, end)
+        if c == ESC:
+            i = skip_colour(data, i, end)
             continue
-        if not _is_letter(c):
+        if not is_letter(c):
             i += 1
             continue
-        stop, capital = _letters(data, i, end)
+        stop, capital = letters(data, i, end)
         code = word_level(data, i, stop - i)
         if code:
             before = data[i - 1]
             alone = before == opening or before == 58 or before == 32 or before == 109
-            last = stop < end and (data[stop] == closing or data[stop] == _ESC or data[stop] == 32)
-            whole = (
-                alone and last and (before != 32 or _is_padding(data, at + 1, i)) and _ends(data, stop, end, closing)
-            )
+            last = stop < end and (data[stop] == closing or data[stop] == ESC or data[stop] == 32)
+            whole = alone and last and (before != 32 or is_padding(data, at + 1, i)) and _ends(data, stop, end, closing)
             if whole or (capital and code < AMBIGUOUS and alone and last):
                 return code & (AMBIGUOUS - 1), i
         i = stop
-    return 0, _token_end(data, at, end)
-
-
-@inner
-def _is_padding(data: Bytes, i: int, stop: int) -> bool:
-    while i < stop:
-        if data[i] != 32:
-            return False
-        i += 1
-    return True
+    return 0, token_end(data, at, end)
 
 
 @inner
 def _ends(data: Bytes, i: int, end: int, closing: int) -> bool:
     """Only blanks and colours before the closing bracket."""
-    while i < end and (data[i] == 32 or data[i] == _ESC):
-        i = _skip_colour(data, i, end) if data[i] == _ESC else i + 1
+    while i < end and (data[i] == 32 or data[i] == ESC):
+        i = skip_colour(data, i, end) if data[i] == ESC else i + 1
     return i < end and data[i] == closing
 
 
@@ -237,70 +226,3 @@ def _is_exception(data: Bytes, i: int, end: int) -> bool:
     if stop < end and data[stop] != 58 and data[stop] != 10:
         return False
     return is_exception_name(data, i, stop)
-
-
-@inner
-def is_name_byte(c: int) -> bool:
-    """Of a qualified class name: letters, digits and . _ $"""
-    return _is_letter(c) or 48 <= c <= 57 or c == 46 or c == 95 or c == 36
-
-
-@inner
-def is_exception_name(data: Bytes, at: int, end: int) -> bool:
-    """...Error or ...Exception with something before it."""
-    if end - at > 5 and data[end - 5] == 69 and pack_lower(data, end - 5, 5) == _ERROR:
-        return True
-    return end - at > 9 and data[end - 9] == 69 and pack_lower(data, end - 9, 8) == _EXCEPTION
-
-
-@inner
-def _is_calendar(data: Bytes, at: int, length: int) -> bool:
-    """A month, a day of the week, a time zone: part of a time stamp."""
-    if length > 3:
-        return False
-    packed = pack_lower(data, at, length)
-    for word in _MONTHS_DAYS_ZONES:  # noqa: SIM110 - numba compiles no generator
-        if word == packed:
-            return True
-    return False
-
-
-@inner
-def _is_letter(c: int) -> bool:
-    return 97 <= c <= 122 or 65 <= c <= 90
-
-
-@inner
-def _is_gap(data: Bytes, i: int, end: int) -> bool:
-    return i >= end or data[i] == 32 or data[i] == 9 or data[i] == 10 or data[i] == 44
-
-
-@inner
-def _letters(data: Bytes, i: int, end: int) -> tuple[int, bool]:
-    """(place behind the letters at i, are all of them capitals)."""
-    capital = True
-    while i < end and _is_letter(data[i]):
-        capital = capital and data[i] <= 90
-        i += 1
-    return i, capital
-
-
-@inner
-def _token_end(data: Bytes, i: int, end: int) -> int:
-    """To the blank or bar that ends a token; a token of one bracket or colon at least moves on."""
-    i += 1
-    while i < end and data[i] != 32 and data[i] != 9 and data[i] != 124 and data[i] != 10:
-        i += 1
-    return i
-
-
-@inner
-def _skip_colour(data: Bytes, i: int, end: int) -> int:
-    """Behind an ANSI escape sequence ESC [ ... letter."""
-    i += 1
-    if i < end and data[i] == 91:
-        i += 1
-        while i < end and not _is_letter(data[i]):
-            i += 1
-        i += 1
-    return min(i, end)

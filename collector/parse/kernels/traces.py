@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from collector.parse.kernels.compiling import inner
-from collector.parse.kernels.levels import is_exception_name, is_name_byte, text_level
+from collector.parse.kernels.levels import text_level
+from collector.parse.kernels.tokens import is_exception_name, is_name_byte
 from collector.parse.kernels.words import WARN
 from collector.parse.layout import Bytes
 

@@ -5,17 +5,21 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collector.parse.input import Accepted
 from collector.parse.kernels import drop_stale
 from collector.parse.kernels.words import AMBIGUOUS, WORDS, kernel_word_level
+from collector.parse.scratch import Scratch
 from collector.parse.settings import JoinSettings, ParseSettings
-from deckwatch.wire.model import Format
-from tests.collector.parse.feeding import parse_all
+from deckwatch.wire.model import Chunk, Format
+from tests.collector.parse.feeding import Feed, parse_all
 
 PARTS = (
     b'{"log":"', b'\\n","stream":"stdout","time":"2026-01-01T00:00:00Z"}', b'{"time":', b'"', b"\\", b"\\u", b"\\ud83d",
@@ -55,12 +59,47 @@ def test_compiled_code_older_than_a_source_is_dropped(tmp_path: Path) -> None:
     source, cache = tmp_path / "a.py", tmp_path / "__pycache__"
     cache.mkdir()
     source.write_text("")
-    old, new = cache / "a.f.nbi", cache / "b.g.nbi"
-    for path in (old, new):
+    old, new = cache / "a.f-1.py311.nbi", cache / "b.g-1.py311.nbi"
+    for path in (old, new, cache / "a.f-1.py311.1.nbc", cache / "b.g-1.py311.1.nbc"):
         path.write_text("")
     os.utime(source, (1000, 1000))
     os.utime(old, (999, 999))
     os.utime(new, (1001, 1001))
     assert drop_stale(tmp_path) == 1
-    assert sorted(path.name for path in cache.iterdir()) == ["b.g.nbi"]
+    assert sorted(path.name for path in cache.iterdir()) == ["b.g-1.py311.1.nbc", "b.g-1.py311.nbi"]
     assert drop_stale(tmp_path) == 0
+
+
+def test_scratch_is_used_again_unless_it_is_large() -> None:
+    scratch = Scratch()
+    byte = np.dtype(np.uint8)
+    first = scratch.take("a", 1000, byte)
+    assert len(first) == 1000
+    assert np.shares_memory(first, scratch.take("a", 1200, byte))
+    assert not np.shares_memory(first, scratch.take("b", 10, byte))
+    large = scratch.take("a", 40 << 20, byte)
+    assert len(large) == 40 << 20
+    assert np.shares_memory(first, scratch.take("a", 10, byte))
+
+
+def test_frames_do_not_refer_to_memory_that_is_used_again() -> None:
+    feed = Feed(Format.PLAIN, NOTHING_JOINED)
+    lines = [b"line %d of the first entry, \xff\n" % n for n in range(100)]
+    frame = feed.parser.parse(Accepted(1, 1, feed.batch([Chunk(0, 0, 0, 0, b"".join(lines))]), (0,)))
+    before = frame.rows.to_dicts()
+    for n in range(5):
+        feed.parser.parse(Accepted(n, 1, feed.batch([Chunk(0, 0, 0, 0, b"other\n" * 1000)]), (0,)))
+    assert frame.rows.to_dicts() == before
+    assert before[7]["message"] == "line 7 of the first entry, \ufffd"
+
+
+def test_warm_up_leaves_nothing_to_be_compiled() -> None:
+    """In a process of its own: here others have been before."""
+    code = """
+from collector.parse.kernels import describe, join, lines
+warm_up()
+kernels = [lines.read_lines, join.join_lines, join.gather, join.list_open, describe.describe, describe.repair]
+print([len(kernel.signatures) for kernel in (*kernels, describe.fill)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[1, 1, 1, 1, 1, 1, 1]\n"
