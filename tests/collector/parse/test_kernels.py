@@ -97,6 +97,7 @@ def test_warm_up_leaves_nothing_to_be_compiled() -> None:
     """In a process of its own: here others have been before."""
     code = """
 from collector.parse.kernels import describe, join, lines
+from collector.parse.parser import warm_up
 warm_up()
 kernels = [lines.read_lines, join.join_lines, join.gather, join.list_open, describe.describe, describe.repair]
 print([len(kernel.signatures) for kernel in (*kernels, describe.fill)])
