@@ -15,7 +15,7 @@ import yaml
 
 from alerting.rules.document import Document
 from alerting.rules.model import LogMetric
-from collector.search.fields import Kind, full_name, kind_of
+from collector.search.fields import SHORT_NAMES, Kind, full_name, kind_of
 from collector.search.language import parse
 from deckwatch.wire.metrics_catalogue import CATALOGUE
 
@@ -25,22 +25,13 @@ COUNTABLE = (Kind.ORIGIN, Kind.LEVEL, Kind.IOSTREAM, Kind.BODY)
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_LABEL_OF_FIELD = {
-    "host.name": "host",
-    "container.name": "container",
-    "container.image.name": "image",
-    "log.level": "level",
-    "log.iostream": "stream",
-    "service.name": "service",
-    "orchestrator.namespace": "namespace",
-    "orchestrator.resource.name": "pod",
-    "deckwatch.workload": "workload",
-}
+_LABEL_OF_FIELD = {field: short for short, field in SHORT_NAMES.items()}
 OVERFLOW_LABEL = "overflow"
 
 
 def label_of(field: str) -> str:
-    """The label that a field gets where the file names none."""
+    """The label that a field gets where the file names none: its short name, else its own with _ for what can't stand
+    in a label."""
     return _LABEL_OF_FIELD.get(field) or re.sub(r"[^a-zA-Z0-9_]", "_", field)
 
 
