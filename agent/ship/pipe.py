@@ -135,7 +135,7 @@ class Pipe:
 
     def _drop_spool_file(self, sources: Mapping[str, LogSource], path: Path) -> None:
         self._tailer.sync(sources)
-        self._tailer.drop(str(path), GapReason.SPOOL_FULL)
+        self._tailer.drop(SPOOL_SOURCE, str(path), GapReason.SPOOL_FULL)
         path.unlink(missing_ok=True)
         self._metrics.spool_dropped.inc()
 

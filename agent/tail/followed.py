@@ -376,6 +376,13 @@ class Followed:
         if self._keeper.begin_at_end and stat.mtime_ns < self._keeper.started_ns:
             tail.begin_at_end(self._keeper.now_ns())
 
+    def take_pending(self, path: str, now: float) -> None:
+        """It is known to be no copy in the making."""
+        for at, file in list(self._pending.items()):
+            if file.path == path:
+                del self._pending[at]
+                self._new_tail(file, Place.ROTATED, now)
+
     def _settle(self, file: LogFile, generation: str) -> None:
         stat = file.stat()
         self._settled[file.id] = _Settled(stat.stored_bytes, stat.mtime_ns, generation)

@@ -162,10 +162,15 @@ class Tailer:
         followed = self._followed[state.source] = Followed(source, self, only_known=True)
         return followed
 
-    def drop(self, path: str, reason: GapReason) -> None:
+    def drop(self, source: str, path: str, reason: GapReason) -> None:
         """Give a file up: what of it is not acked becomes a gap. Named first, so that the gap has a stream."""
-        for tail in [tail for tail in self._homes if tail.path == path and tail.file is not None]:
-            self._give_up(tail, reason, self._clock.monotonic())
+        now = self._clock.monotonic()
+        followed = self._followed[source]
+        followed.rotated_due = True
+        self._look(followed, now)
+        followed.take_pending(path, now)
+        for tail in [tail for tail in followed.tails if tail.path == path and tail.file is not None]:
+            self._give_up(tail, reason, now)
 
     def _give_up(self, tail: Tail, reason: GapReason, now: float) -> None:
         try:
