@@ -114,7 +114,7 @@ def _logfmt_fields(message: str) -> dict[str, Value]:
 def _json_expr(message: pl.Expr, name: str) -> pl.Expr:
     """Only rows in which the name's last part stands at all are parsed: that takes a tenth of the time."""
     last = name.rpartition(".")[2]
-    if last.isascii() and last.isprintable():
+    if re.fullmatch(r"[ !#-\[\]-~]+", last):  # what nobody needs to escape
         message = pl.when(message.str.contains(f'{last}"', literal=True)).then(message)
     return pl.coalesce(*(message.str.json_path_match(path) for path in _json_paths(name)))
 

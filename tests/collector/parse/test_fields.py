@@ -22,6 +22,7 @@ BODIES: list[tuple[str, int, dict[str, Value]]] = [
     ('{"a.b":{"c":"mixed"},"f":[1,"z",{"g":2}],"h":{}}', JSON, {"a.b.c": "mixed", "f": '[1,"z",{"g":2}]', "h": "{}"}),
     ('{"msg":"said \\"no\\"\\n","é":"ü","quo\'te":"1","d e":2}', JSON, {"msg": 'said "no"\n', "é": "ü", "quo'te": "1", "d e": 2}),
     ('{"big":12345678901234567890123,"u":18446744073709551615}', JSON, {"big": 1.2345678901234568e22, "u": 2**64 - 1}),
+    ('{"a\\"b":"1","caf\\u00e9":"2"}', JSON, {'a"b': "1", "café": "2"}),
     ('{"broken":', JSON, {}),
     ("[1]", JSON, {}),
     ("level=info msg=\"a \\\"b\\\" c=3\" d= e=5", LOGFMT, {"level": "info", "msg": 'a "b" c=3', "d": "", "e": "5"}),

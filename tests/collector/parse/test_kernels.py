@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numba.core import caching
 
 from collector.parse.input import Accepted
 from collector.parse.kernels import drop_stale
+from collector.parse.kernels.compiling import kernel
 from collector.parse.kernels.words import AMBIGUOUS, WORDS, kernel_word_level
 from collector.parse.scratch import Scratch
 from collector.parse.settings import JoinSettings, ParseSettings
@@ -104,3 +107,12 @@ print([len(kernel.signatures) for kernel in (*kernels, describe.fill)])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[1, 1, 1, 1, 1, 1, 1]\n"
+
+
+def test_where_no_folder_can_be_written_kernels_are_compiled_without_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])
+
+    def double(number: int) -> int:
+        return 2 * number
+
+    assert kernel(double)(21) == 42
