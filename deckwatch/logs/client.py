@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -117,7 +118,9 @@ class LogClient:
                 await self._check(answer)
                 yield answer
         except aiohttp.ClientConnectorError as error:
-            raise Retry(self._unreachable(str(error.os_error.strerror or error.os_error))) from None
+            number = error.os_error.errno
+            reason = os.strerror(number) if number and number > 0 else error.os_error.strerror
+            raise Retry(self._unreachable(str(reason))) from None
         except aiohttp.ClientError as error:
             raise Retry(f"the answer of {self._target.url} broke off: {error}") from None
         except TimeoutError:

@@ -34,7 +34,7 @@ _CONTAINER_STYLES = (
     "orchid",
     "chartreuse3",
 )
-_NAME_WIDTH = 20
+_NAME_WIDTH = 24
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -81,7 +81,11 @@ def harmless(text: str) -> str:
 
 
 def _fitted(name: str) -> str:
-    return name if len(name) <= _NAME_WIDTH else name[: _NAME_WIDTH - 1] + "…"
+    """Cut in the middle: names of one project begin alike, and those of one service's replicas end alike."""
+    if len(name) <= _NAME_WIDTH:
+        return name
+    head = (_NAME_WIDTH - 1) // 2
+    return f"{name[:head]}…{name[head - _NAME_WIDTH + 1 :]}"
 
 
 def _message_style(level: str, matched: bool) -> str:
