@@ -53,8 +53,8 @@ def fit(found: Candidate, state: StreamState) -> Fit:
     if not is_of_generation(state.generation, found.head):
         return Fit.NO
     same_id = found.file.id == state.file
-    if same_id and state.closed_ns and found.file.path.endswith(".gz"):
-        return Fit.SAME  # was inflated and compared before
+    if same_id and state.compared_mtime_ns and state.compared_mtime_ns == found.file.stat().mtime_ns:
+        return Fit.SAME
     if not probe_holds(found.file, state.acked):
         return Fit.NO
     if same_id:

@@ -217,7 +217,9 @@ class Followed:
         """A closed stream is wanted again: in one of the rotated files, or where it was seen last."""
         self._settled = {k: v for k, v in self._settled.items() if v.generation != state.generation}
         self._keeper.memory.take(state)
-        tail = self._new_tail(None, Place.GONE, now, msgspec.structs.replace(state, closed_ns=0, listed=True))
+        tail = self._new_tail(
+            None, Place.GONE, now, msgspec.structs.replace(state, closed_ns=0, compared_mtime_ns=0, listed=True)
+        )
         if found := self._open_rotated()[0]:
             self._assign(found, now)
         if tail.file is None and (file := self._open(state.path)):
@@ -349,11 +351,15 @@ class Followed:
     def _take_known(self, one: Candidate, state: StreamState, now: float, *, copy: bool) -> None:
         grown = state.closed_ns and not one.file.path.endswith(".gz") and one.file.pread(1, state.acked.offset)
         if copy or (state.closed_ns and not one.live and not grown):
-            self._keeper.relisted(msgspec.structs.replace(state, file=one.file.id, path=one.file.path, listed=True))
+            at, mtime_ns = one.file.id, one.file.stat().mtime_ns if one.file.path.endswith(".gz") else 0
+            known = msgspec.structs.replace(state, file=at, path=one.file.path, compared_mtime_ns=mtime_ns, listed=True)
+            self._keeper.relisted(known)
             self._settle(one.file, state.generation)
             return
         self._keeper.memory.take(state)
-        tail = self._new_tail(one.file, self._place(one), now, msgspec.structs.replace(state, closed_ns=0))
+        tail = self._new_tail(
+            one.file, self._place(one), now, msgspec.structs.replace(state, closed_ns=0, compared_mtime_ns=0)
+        )
         self.live = tail if one.live else self.live
         self._keeper.resumed(tail)
 

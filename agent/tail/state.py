@@ -37,6 +37,7 @@ class StreamState(msgspec.Struct, frozen=True):
     complete: bool = False  # read to the end of a source that had ended: if the file goes, nothing is lost
     closed_ns: int = 0  # wall time when it was let go; 0: open
     listed: bool = True  # its file is still there under some name
+    compared_mtime_ns: int = 0  # of a compressed copy that was inflated and compared: not again while this holds
 
     def id(self, agent: str) -> StreamId:
         return StreamId(agent, self.source, self.generation)
