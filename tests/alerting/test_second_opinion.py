@@ -15,7 +15,8 @@ _WORDS = {
     *("group_right", "atan2", "start", "end", "sum", "avg", "count", "min", "max", "group", "stddev", "stdvar", "topk"),
     *("bottomk", "count_values", "quantile", "limitk", "limit_ratio", "step"),
 }
-names: st.SearchStrategy[str] = st.from_regex(r"\A[a-z_:][a-z0-9_:]{0,8}\Z").filter(
+_raw_names: st.SearchStrategy[str] = st.from_regex(r"\A[a-z_:][a-z0-9_:]{0,8}\Z")
+names = _raw_names.filter(lambda name: name.lower() not in _WORDS)
     lambda name: name.lower() not in _WORDS
 )
 labels = st.from_regex(r"\A[a-z_][a-z0-9_]{0,5}\Z").filter(lambda name: name != "__name__" and name not in _WORDS)
