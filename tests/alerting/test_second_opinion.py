@@ -17,8 +17,6 @@ _WORDS = {
 }
 _raw_names: st.SearchStrategy[str] = st.from_regex(r"\A[a-z_:][a-z0-9_:]{0,8}\Z")
 names = _raw_names.filter(lambda name: name.lower() not in _WORDS)
-    lambda name: name.lower() not in _WORDS
-)
 labels = st.from_regex(r"\A[a-z_][a-z0-9_]{0,5}\Z").filter(lambda name: name != "__name__" and name not in _WORDS)
 values = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=8)
 matchers = st.builds(
