@@ -20,7 +20,21 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from collector.api import openapi
 from collector.api.connection import break_off, for_client, pages_for_client
-from collector.api.endpoint import JSON, NDJSON, Arguments, Endpoint, NotFound, Parameter, ParameterError
+from collector.api.endpoint import JSON, NDJSON, Arguments, Endpoint, NotFound, ParameterError
+from collector.api.log_schema import (
+    AROUND,
+    BUCKETS,
+    COUNT,
+    CURSOR_HEADER,
+    FIELD,
+    FILTER,
+    HISTOGRAM,
+    PAGING,
+    QUERY,
+    RECORD,
+    TENANT,
+    time_range,
+)
 from collector.api.tail import TailApi
 from collector.records import Origin
 from collector.search.ecs import to_ndjson
@@ -35,34 +49,7 @@ log = logging.getLogger(__name__)
 
 COLLECTED = 10_000
 MOST_BUCKETS = 11_000
-CURSOR_HEADER = "X-Deckwatch-Cursor"
 _RENDER_ALOUD_ROWS = 500  # more are rendered in a thread, so that other requests get their turn
-
-_TIME = {"type": "string", "examples": ["2026-01-31T12:00:00Z", "1769860800", "now-15m", "15m"]}
-_COUNT = {"type": "integer", "minimum": 0}
-_RECORD: dict[str, Any] = {
-    "type": "object",
-    "description": "A record under ECS names, flat with dots; absent values are left out.",
-    "required": ["@timestamp", "message", "log.offset", "host.name", "deckwatch.seq", "deckwatch.stream"],
-    "properties": {
-        "@timestamp": {"type": "string", "format": "date-time"},
-        "message": {"type": "string"},
-        "log.offset": {"type": "integer"},
-        "deckwatch.seq": {"type": "integer"},
-    },
-}
-TENANT = Parameter("tenant", f"Whose records; {DEFAULT_TENANT!r} if absent.")
-QUERY = Parameter(
-    "query", "Lucene/KQL-like query string; empty for every record.", {"type": "string", "maxLength": 4096}
-)
-FILTER = Parameter("filter", "A second query string: records match both.", QUERY.schema)
-
-
-def _range(start_default: str) -> tuple[Parameter, Parameter]:
-    return (
-        Parameter("start", f"First time (inclusive): RFC 3339, Unix, or relative. Default: {start_default}.", _TIME),
-        Parameter("end", "Last time (exclusive). Default: no end.", _TIME),
-    )
 
 
 class LogApi:
@@ -87,15 +74,15 @@ class LogApi:
         self._tail.close()
 
     def endpoints(self) -> list[Endpoint]:
-        everything, hour = _range("all times"), _range("an hour ago")
+        everything, hour = time_range("all times"), time_range("an hour ago")
         return [
             Endpoint(
                 "/api/v1/logs",
                 "Search records",
                 f"NDJSON, one record a line. Up to {COLLECTED} records come with the next page's cursor in "
                 f"{CURSOR_HEADER}; more, and limit=0, are streamed.",
-                (QUERY, FILTER, *everything, *_PAGING, TENANT),
-                {NDJSON: _RECORD},
+                (QUERY, FILTER, *everything, *PAGING, TENANT),
+                {NDJSON: RECORD},
                 self.search,
             ),
             Endpoint(
@@ -103,22 +90,22 @@ class LogApi:
                 "Count records",
                 "How many records match.",
                 (QUERY, FILTER, *everything, TENANT),
-                {JSON: {"type": "object", "required": ["count"], "properties": {"count": _COUNT}}},
+                {JSON: {"type": "object", "required": ["count"], "properties": {"count": COUNT}}},
                 self.count,
             ),
             Endpoint(
                 "/api/v1/logs/histogram",
                 "Count records over time",
                 "Buckets that hold a record, by time and level.",
-                (QUERY, FILTER, *hour, *_BUCKETS, TENANT),
-                {JSON: _HISTOGRAM},
+                (QUERY, FILTER, *hour, *BUCKETS, TENANT),
+                {JSON: HISTOGRAM},
                 self.histogram,
             ),
             Endpoint(
                 "/api/v1/logs/fields",
                 "Names of fields, or the most frequent values of one",
                 "Without `field` the names; with it its values, most frequent first.",
-                (QUERY, FILTER, *everything, *_FIELD, TENANT),
+                (QUERY, FILTER, *everything, *FIELD, TENANT),
                 {JSON: {"type": "object"}},
                 self.fields,
             ),
@@ -126,8 +113,8 @@ class LogApi:
                 "/api/v1/logs/context",
                 "Records around one",
                 "Neighbours in the same stream, in its order; the one asked for is among them.",
-                (*_AROUND, TENANT),
-                {NDJSON: _RECORD},
+                (*AROUND, TENANT),
+                {NDJSON: RECORD},
                 self.context,
             ),
             self._tail.endpoint(QUERY, FILTER, TENANT),
@@ -283,45 +270,3 @@ def _progress_line(page: Page) -> bytes:
         orjson.dumps({"deckwatch.progress": {"scanned": progress.scanned_records, "total": progress.total_records}})
         + b"\n"
     )
-
-
-_PAGING = (
-    Parameter("limit", "At most so many records; 0: all.", {**_COUNT, "default": 1000}),
-    Parameter("order", "By (time, stream, offset).", {"enum": ["desc", "asc"], "default": "desc"}),
-    Parameter("cursor", f"The next page begins behind it: {CURSOR_HEADER} of the page before."),
-    Parameter("progress", "Stream, with lines that tell how far the scan is.", {"enum": ["true", "false"]}),
-)
-_BUCKETS = (
-    Parameter("interval", "Length of a bucket; by default about 60 in the range.", {"examples": ["30s", "5m"]}),
-    Parameter("by", "Apart by level, or not.", {"enum": ["level", "none"], "default": "level"}),
-)
-_HISTOGRAM: dict[str, Any] = {
-    "type": "object",
-    "required": ["interval_ns", "count", "buckets"],
-    "properties": {
-        "interval_ns": _COUNT,
-        "count": _COUNT,
-        "buckets": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "start": {"type": "string", "format": "date-time"},
-                    "start_ns": {"type": "integer"},
-                    "level": {"type": "string", "description": "Empty: none was found."},
-                    "count": _COUNT,
-                },
-            },
-        },
-    },
-}
-_FIELD = (
-    Parameter("field", "Full or short name of a field."),
-    Parameter("size", "So many values.", {"type": "integer", "minimum": 1, "default": 10}),
-)
-_AROUND = (
-    Parameter("stream", "deckwatch.stream of the record.", required=True),
-    Parameter("offset", "log.offset of the record, or any byte inside it.", _COUNT, required=True),
-    Parameter("before", "So many records before it.", {**_COUNT, "default": 3}),
-    Parameter("after", "So many records behind it.", {**_COUNT, "default": 3}),
-)

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import ClientPayloadError
 
 from collector.api.endpoint import NDJSON
-from collector.api.logs import CURSOR_HEADER, LogApi, nice_interval_ns
+from collector.api.log_schema import CURSOR_HEADER
+from collector.api.logs import LogApi, nice_interval_ns
 from collector.search.times import SECOND
 from collector.store.protocol import Page, SearchRequest
 from deckwatch.runtime.faults import Reject, Retry

@@ -13,7 +13,7 @@ from aiohttp import ClientError, ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
-from collector.api.logs import QUERY, TENANT
+from collector.api.log_schema import QUERY, TENANT
 from collector.api.tail import TailApi
 from collector.store.protocol import TailPage
 from deckwatch.runtime.faults import Reject

@@ -213,7 +213,7 @@ def test_no_origins_no_matches_of_their_fields() -> None:
 def test_bodies_are_read_last_and_only_of_what_is_left() -> None:
     compiled = compile(parse("status:500 container:cache* level:>=warn"), ORIGINS)
     assert [sorted(set(stage.meta.root_names())) for stage in compiled.stages] == [
-        ["level", "origin"],
+        ["body", "level", "origin"],
         ["message"],  # the value's words
         ["body", "message"],
     ]
