@@ -56,7 +56,7 @@ class AckApplier:
             case Outcome.ACCEPTED | Outcome.EXPECTED:
                 self._move(part, result.position)
             case Outcome.DIVERGED:
-                self._tailer.diverge(part.tail)
+                self._tailer.positions.diverge(part.tail)
                 self._rewound = True
             case Outcome.REFUSED:
                 self._refused(part, result)
@@ -72,7 +72,7 @@ class AckApplier:
             self._take(part)
             return
         log.info("%s: sent to %d, the collector is at %d", part.tail.path, part.end.offset, theirs.offset)
-        self._tailer.settle_one(part.tail, theirs)
+        self._tailer.positions.settle_one(part.tail, theirs)
         self._rewound = True
 
     def _take(self, part: Part) -> None:
@@ -89,7 +89,7 @@ class AckApplier:
             self._take(part)
             return
         self._rewound = True
-        self._tailer.settle_one(tail, result.position)
+        self._tailer.positions.settle_one(tail, result.position)
         if tail.acked.offset < part.end.offset:
             start, now_ns = tail.acked.offset, self._tailer.now_ns()
             gap = PlannedGap(start, part.end.offset, part.end, GapReason.REFUSED, now_ns, result.reason)

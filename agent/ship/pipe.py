@@ -230,14 +230,14 @@ class Pipe:
 
     async def _ask_for_names(self) -> None:
         """Files that were shipped under names we don't know any more: the collector knows."""
-        names = await self._do(self._tailer.nameless, self._asked)
+        names = await self._do(self._tailer.positions.nameless, self._asked)
         if not names:
             return
         keys = [key for candidates in names.values() for key in candidates]
         welcome = await self._hello(keys)
         for tail, candidates in names.items():
             self._asked.add(tail)
-            if await self._do(self._tailer.recover, tail, candidates, welcome.positions):
+            if await self._do(self._tailer.positions.recover, tail, candidates, welcome.positions):
                 log.info("%s: the collector has it up to %d", tail.path, tail.acked.offset)
 
     # Sending ----------------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ class Pipe:
 
     async def _greet(self) -> None:
         """Tell the collector which streams we know; it tells how much of them it has."""
-        keys = await self._do(self._tailer.keys)
+        keys = await self._do(self._tailer.positions.keys)
         welcome = await self._hello(keys)
         self._most_body_bytes = welcome.max_batch_bytes
         self._most_chunk_bytes = min(self._tailer.settings.chunk_bytes, welcome.max_chunk_bytes)
@@ -318,7 +318,7 @@ class Pipe:
         self._hungry.set()
 
     def _settle(self, asked: frozenset[str], theirs: Mapping[str, Position]) -> None:
-        self._tailer.settle_all(asked, theirs)
+        self._tailer.positions.settle_all(asked, theirs)
         self._tailer.rewind()
         self._turn += 1
 

@@ -5,76 +5,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import Protocol
 
 import msgspec
 
 from agent.model import LogSource
 from agent.tail.claim import Candidate, Fit, candidate, fit, is_prefix_of, match_files
-from agent.tail.listing import Listings
+from agent.tail.keeper import Keeper
 from agent.tail.logfile import FileId, LogFile, open_log
 from agent.tail.mark import START, Mark
+from agent.tail.rotated import RotatedFiles
 from agent.tail.rotation import Place, Step
-from agent.tail.settings import TailSettings
-from agent.tail.state import PlannedGap, StreamMemory, StreamState
+from agent.tail.state import PlannedGap, StreamState
 from agent.tail.tail import Tail
 from deckwatch.wire.identity import fingerprint
 from deckwatch.wire.model import GapReason
 
 _RETURN_NS = 600 * 1_000_000_000
-
-
-class Keeper(Protocol):
-    """What a followed log asks of the tailer that keeps all of them. Called in the tailer's thread only."""
-
-    agent: str
-    settings: TailSettings
-    memory: StreamMemory
-    listings: Listings
-    started_ns: int
-    begin_at_end: bool
-    """In files that were there when the agent started: this is its very first start."""
-
-    def may_have(self, file: FileId, followed: Followed) -> bool:
-        """False: another source reads this very file already."""
-        ...
-
-    def adopted(self, tail: Tail, followed: Followed) -> None: ...
-
-    def resumed(self, tail: Tail) -> None:
-        """Taken over from the memory: the collector's position is to be compared."""
-        ...
-
-    def named(self) -> None:
-        """A stream got its name: it must be durable before anything of the stream is sent."""
-        ...
-
-    def let_go(self, tail: Tail, *, listed: bool) -> None:
-        """It is read out and acked, or what it lost is declared."""
-        ...
-
-    def unlisted(self, state: StreamState) -> None:
-        """The file of a closed stream has gone."""
-        ...
-
-    def relisted(self, state: StreamState) -> None:
-        """The file of a closed stream, or a copy of it, is there under this name."""
-        ...
-
-    def complain(self, path: str, error: OSError | None) -> None:
-        """Said once for each path; None: it works again."""
-        ...
-
-    def now_ns(self) -> int: ...
-
-
-class _Settled(msgspec.Struct, frozen=True):
-    """A rotated file that needs no reading: a copy, or its stream is closed. Changed since, it is looked at again."""
-
-    stored_bytes: int
-    mtime_ns: int
-    generation: str
 
 
 class Followed:
@@ -84,35 +30,27 @@ class Followed:
         self.tails: list[Tail] = []  # oldest first
         self.live: Tail | None = None
         self.unopened_bytes = 0  # at its path, but it can't be opened
-        self.rotated_due = True
+        self.rotated = RotatedFiles(source, keeper)
         self.next_look = 0.0
         self.quiet_since = 0.0
         self.removed = only_known  # discovery does not list it any more
         self._keeper = keeper
         self._only_known = only_known
-        self._listed_ns = -1
         self._first = True
-        self._settled: dict[FileId, _Settled] = {}
-        self._absent: dict[str, float] = {}  # closed generations whose file is not to be found: since when
-        self._pending: dict[FileId, LogFile] = {}  # unknown rotated files, held until they are still
 
     @property
     def idle(self) -> bool:
         """Nothing is left of it: no open file, nothing at its path."""
-        return not self.tails and not self._pending and not self.unopened_bytes
+        return not self.tails and not self.rotated.pending and not self.unopened_bytes
 
     @property
     def settling(self) -> bool:
         """Something is going on that only time decides."""
-        return (
-            bool(self._pending or self._absent)
-            or self._first
-            or any(tail.place is not Place.LIVE for tail in self.tails)
-        )
+        return self.rotated.unsure or self._first or any(tail.place is not Place.LIVE for tail in self.tails)
 
     @property
     def lag_bytes(self) -> int:
-        waiting = sum(max(1, file.stat().stored_bytes) for file in self._pending.values())
+        waiting = sum(max(1, file.stat().stored_bytes) for file in self.rotated.pending.values())
         return sum(tail.lag_bytes for tail in self.tails) + self.unopened_bytes + waiting
 
     def look(self, now: float) -> None:
@@ -122,15 +60,15 @@ class Followed:
             self._look_at(tail, now)
         found: list[Candidate] = []
         present: set[FileId] | None = None
-        if self.rotated_due or self._pending or self._absent or any(tail.file is None for tail in self.tails):
-            self.rotated_due = False
+        if self.rotated.due or self.rotated.unsure or any(tail.file is None for tail in self.tails):
+            self.rotated.due = False
             found, present = self._open_rotated()
         if self.live is None:
             found += self._open_live()
         if found:
             self._assign(found, now)
         if present is not None:
-            self._forget_absent(present, now)
+            self.rotated.forget_absent(present, now)
         if self._first and not self.unopened_bytes:
             self._first = False
             self._give_up_waiting(now)
@@ -139,10 +77,7 @@ class Followed:
 
     def poll(self, now: float) -> None:
         """A look that does not rely on having been told of new names in the folder."""
-        changed_ns = self._keeper.listings.changed_ns(self.source.rotated)
-        if changed_ns != self._listed_ns or (changed_ns < 0 and self.source.rotated):
-            self._listed_ns = changed_ns
-            self.rotated_due = True
+        self.rotated.poll()
         self.look(now)
 
     # Open files -------------------------------------------------------------------------------------------------
@@ -160,7 +95,7 @@ class Followed:
             self._keeper.complain(self.source.path, error)
             return
         self.live.place, self.live.changed_at = Place.ROTATED, now
-        self.live, self.rotated_due = None, True
+        self.live, self.rotated.due = None, True
 
     def _look_at(self, tail: Tail, now: float) -> None:
         try:
@@ -177,16 +112,9 @@ class Followed:
 
     def _close(self, tail: Tail) -> None:
         listed = False
-        if tail.file is not None and tail.file_id is not None:
-            stat = tail.file.stat()
-            copies = [at for at, settled in self._settled.items() if settled.generation == tail.generation]
-            if stat.links > 0 or not copies:
-                self._settled[tail.file_id] = _Settled(stat.stored_bytes, stat.mtime_ns, tail.generation)
-            else:
-                tail.file_id = copies[0]  # its compressed copy stands for it now
-            listed = bool(self.source.rotated and (stat.links > 0 or copies))
+        if tail.file is not None:
+            tail.file_id, listed = self.rotated.close_file(tail.file, tail.generation)
         self._drop(tail, listed=listed)
-        self.rotated_due = True
 
     def _drop(self, tail: Tail, *, listed: bool) -> None:
         self.tails.remove(tail)
@@ -197,7 +125,7 @@ class Followed:
     def start_again(self, tail: Tail, now: float) -> None:
         """It was cut and written anew: what is there now is another stream. The old text may stand in a copy."""
         place, was_live = tail.place, self.live is tail
-        self._settled = {k: v for k, v in self._settled.items() if v.generation != tail.generation}
+        self.rotated.unsettle(tail.generation)
         file = tail.lose(GapReason.TRUNCATED, now)
         if file is None:
             return
@@ -215,14 +143,14 @@ class Followed:
 
     def reopen(self, state: StreamState, now: float) -> Tail:
         """A closed stream is wanted again: in one of the rotated files, or where it was seen last."""
-        self._settled = {k: v for k, v in self._settled.items() if v.generation != state.generation}
+        self.rotated.unsettle(state.generation)
         self._keeper.memory.take(state)
         tail = self._new_tail(
             None, Place.GONE, now, msgspec.structs.replace(state, closed_ns=0, compared_mtime_ns=0, listed=True)
         )
         if found := self._open_rotated()[0]:
             self._assign(found, now)
-        if tail.file is None and (file := self._open(state.path)):
+        if tail.file is None and (file := self.rotated.open(state.path)):
             one = candidate(file, live=False)
             if file.id in {t.file_id for t in self.tails if t.file} or fit(one, state) is Fit.NO:
                 file.close()
@@ -253,67 +181,10 @@ class Followed:
         if not self._keeper.may_have(file.id, self):
             file.close()
             return []
-        return self._candidates([file], live=True)
+        return self.rotated.candidates([file], live=True)
 
     def _open_rotated(self) -> tuple[list[Candidate], set[FileId]]:
-        """Rotated files that are neither open nor settled, the oldest first; and all that are there."""
-        held = {tail.file_id for tail in self.tails if tail.file is not None}
-        files: list[LogFile] = []
-        present: set[FileId] = set()
-        for one in self._keeper.listings.rotated(self.source.rotated, self.source.path):
-            path, found = one.path, one.stat
-            at = FileId(found.st_dev, found.st_ino)
-            present.add(at)
-            settled = self._settled.get(at)
-            if settled and (settled.stored_bytes, settled.mtime_ns) == (found.st_size, found.st_mtime_ns):
-                continue
-            if at in held or not self._keeper.may_have(at, self):
-                continue
-            if file := self._pending.get(at) or self._open(path):
-                files.append(file)
-        return self._candidates(files, live=False), present
-
-    def _open(self, path: str) -> LogFile | None:
-        try:
-            file = open_log(path)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self._keeper.complain(path, error)
-            self.rotated_due = True
-            return None
-        self._keeper.complain(path, None)
-        return file
-
-    def _candidates(self, files: Iterable[LogFile], *, live: bool) -> list[Candidate]:
-        found = []
-        for file in files:
-            try:
-                found.append(candidate(file, live=live))
-            except OSError as error:
-                self._unreadable(file, error)
-        return found
-
-    def _unreadable(self, file: LogFile, error: OSError) -> None:
-        """Now: it may still be being written, as a compressed file is."""
-        self._keeper.complain(file.path, error)
-        self._pending.pop(file.id, None)
-        file.close()
-        self.rotated_due = True
-
-    def _forget_absent(self, present: set[FileId], now: float) -> None:
-        """Closed streams whose file has no name left. Not at once: it may just be getting another one."""
-        self._settled = {at: settled for at, settled in self._settled.items() if at in present}
-        still = {settled.generation for settled in self._settled.values()}
-        absent: dict[str, float] = {}
-        for state in self._keeper.memory.closed(self.source.name):
-            if not state.listed or state.file in present or state.generation in still:
-                continue
-            since = absent[state.generation] = self._absent.get(state.generation, now)
-            if now - since > self._keeper.settings.settle_s and not self._pending and not self.rotated_due:
-                self._keeper.unlisted(state)
-                del absent[state.generation]
-        self._absent = absent
+        return self.rotated.open_new({tail.file_id for tail in self.tails if tail.file is not None}, self)
 
     # Whose file is it -------------------------------------------------------------------------------------------
 
@@ -326,9 +197,9 @@ class Followed:
         match = match_files(found, states, opened)
         for i, one in enumerate(found):
             state = match.streams.get(i) or match.copies.get(i)
-            self._pending.pop(one.file.id, None)
+            self.rotated.pending.pop(one.file.id, None)
             if error := match.unreadable.get(i):
-                self._unreadable(one.file, error)
+                self.rotated.unreadable(one.file, error)
             elif state is None:
                 self._take_unknown(one, now)
             elif tail := open_now.get(state.generation):
@@ -346,7 +217,7 @@ class Followed:
             self.live = tail if one.live else self.live
             self._keeper.adopted(tail, self)
         else:
-            self._settle(one.file, tail.generation)
+            self.rotated.settle(one.file, tail.generation)
 
     def _take_known(self, one: Candidate, state: StreamState, now: float, *, copy: bool) -> None:
         grown = state.closed_ns and not one.file.path.endswith(".gz") and one.file.pread(1, state.acked.offset)
@@ -354,7 +225,7 @@ class Followed:
             at, mtime_ns = one.file.id, one.file.stat().mtime_ns if one.file.path.endswith(".gz") else 0
             known = msgspec.structs.replace(state, file=at, path=one.file.path, compared_mtime_ns=mtime_ns, listed=True)
             self._keeper.relisted(known)
-            self._settle(one.file, state.generation)
+            self.rotated.settle(one.file, state.generation)
             return
         self._keeper.memory.take(state)
         tail = self._new_tail(
@@ -371,11 +242,11 @@ class Followed:
         stat = one.file.stat()
         still = self._keeper.now_ns() - stat.mtime_ns >= self._keeper.settings.settle_s * 1e9
         if not one.live and not self._first and not still:
-            self._pending[one.file.id] = one.file
+            self.rotated.pending[one.file.id] = one.file
             return
         for tail in self.tails if not one.live else ():
             if tail.file and tail.generation and tail.read.offset and stat.size and is_prefix_of(one.file, tail.file):
-                self._settle(one.file, tail.generation)
+                self.rotated.settle(one.file, tail.generation)
                 return
         tail = self._new_tail(one.file, self._place(one), now)
         self.live = tail if one.live else self.live
@@ -384,15 +255,10 @@ class Followed:
 
     def take_pending(self, path: str, now: float) -> None:
         """It is known to be no copy in the making."""
-        for at, file in list(self._pending.items()):
+        for at, file in list(self.rotated.pending.items()):
             if file.path == path:
-                del self._pending[at]
+                del self.rotated.pending[at]
                 self._new_tail(file, Place.ROTATED, now)
-
-    def _settle(self, file: LogFile, generation: str) -> None:
-        stat = file.stat()
-        self._settled[file.id] = _Settled(stat.stored_bytes, stat.mtime_ns, generation)
-        file.close()
 
     def _place(self, one: Candidate) -> Place:
         return Place.LIVE if one.live else Place.ROTATED

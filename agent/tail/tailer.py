@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from agent.model import LogSource
 from agent.tail.changes import Changes
 from agent.tail.followed import Followed
-from agent.tail.framing import possible_generations
 from agent.tail.listing import Listings
 from agent.tail.logfile import FileId, TornGzip
-from agent.tail.mark import START, holds, mark_at
-from agent.tail.reconcile import Settlement, settle
+from agent.tail.positions import Positions
 from agent.tail.rotation import Place
 from agent.tail.settings import Begin, TailSettings
 from agent.tail.state import StreamMemory, StreamState
 from agent.tail.tail import Piece, Tail, Truncated
 from deckwatch.runtime.clock import Clock
-from deckwatch.wire.identity import FINGERPRINT_BYTES, stream_key
-from deckwatch.wire.model import GapReason, Position, StreamId
+from deckwatch.wire.model import GapReason
 
 log = logging.getLogger(__name__)
 
@@ -54,24 +51,26 @@ class Tailer:
         self.begin_at_end = first_start and settings.begin is Begin.END
         self.has_new_names = False  # the checkpoint must be written before they are sent
         self.hidden: frozenset[str] = frozenset()  # sources that are not logs: they don't count as lag
-        self._questions: dict[str, Position] = {}  # the collector's positions of streams not found again yet
-        self._resumed: list[Tail] = []
+        self.homes: dict[Tail, Followed] = {}
+        self.positions = Positions(self)
         self._clock = clock
         self._started = clock.monotonic()
         self._followed: dict[str, Followed] = {}
         self._ready: dict[Followed, None] = {}  # in the order of their turns
         self._owners: dict[FileId, Followed] = {}
-        self._homes: dict[Tail, Followed] = {}
         self._complained: set[str] = set()
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
 
+    def now(self) -> float:
+        return self._clock.monotonic()
+
     # What is followed -------------------------------------------------------------------------------------------
 
     def sync(self, sources: Mapping[str, LogSource]) -> None:
         """Take discovery's list over. A log that left it is still read to the end of what is there."""
-        now = self._clock.monotonic()
+        now = self.now()
         known = {source for source in self.memory.waiting_sources() if source in sources}
         for name in sorted(sources, key=lambda name: name not in known):
             source, followed = sources[name], self._followed.get(name)
@@ -93,7 +92,7 @@ class Tailer:
     def _change(self, followed: Followed, source: LogSource, now: float) -> None:
         if source.path != followed.source.path:
             self.changes.follow(source.name, source.path)
-        followed.source = source
+        followed.source = followed.rotated.source = source
         for tail in followed.tails:
             tail.source = source
         self._look(followed, now)
@@ -104,7 +103,7 @@ class Tailer:
             followed.poll(now)
         else:
             followed.look(now)
-        self._settle_resumed()
+        self.positions.settle_resumed()
         busy = followed.lag_bytes != before or any(tail.unread for tail in followed.tails)
         if busy:
             followed.quiet_since = now
@@ -124,7 +123,7 @@ class Tailer:
 
     def take_changes(self) -> None:
         """Look at what the kernel told of."""
-        now = self._clock.monotonic()
+        now = self.now()
         changed = self.changes.read()
         if changed.everything:
             log.warning("inotify: events were lost; looking at all %d logs", len(self._followed))
@@ -132,13 +131,13 @@ class Tailer:
         for name in names:
             if followed := self._followed.get(name):
                 if changed.everything or name in changed.names:
-                    followed.rotated_due = True
+                    followed.rotated.due = True
                     self.changes.follow(name, followed.source.path)
                 self._look(followed, now)
 
     def poll(self) -> None:
         """Look at what is due, and at what nobody asked about any more."""
-        now = self._clock.monotonic()
+        now = self.now()
         for followed in [f for f in self._followed.values() if f.next_look <= now]:
             self._look(followed, now, poll=True)
         self._drop_held(now)
@@ -147,7 +146,7 @@ class Tailer:
         self.memory.trim(self.now_ns(), entries=self.settings.ledger_entries, age_s=self.settings.ledger_s)
 
     def next_poll_in(self) -> float:
-        now = self._clock.monotonic()
+        now = self.now()
         due = min((f.next_look for f in self._followed.values()), default=now + self.settings.poll_s)
         return min(max(0.05, due - now), self.settings.poll_s)
 
@@ -162,11 +161,14 @@ class Tailer:
         followed = self._followed[state.source] = Followed(source, self, only_known=True)
         return followed
 
+    def followed_or_known(self, state: StreamState) -> Followed:
+        return self._followed.get(state.source) or self._follow_known(state)
+
     def drop(self, source: str, path: str, reason: GapReason) -> None:
         """Give a file up: what of it is not acked becomes a gap. Named first, so that the gap has a stream."""
-        now = self._clock.monotonic()
+        now = self.now()
         followed = self._followed[source]
-        followed.rotated_due = True
+        followed.rotated.due = True
         self._look(followed, now)
         followed.take_pending(path, now)
         for tail in [tail for tail in followed.tails if tail.path == path and tail.file is not None]:
@@ -182,7 +184,7 @@ class Tailer:
 
     def _drop_held(self, now: float) -> None:
         """Deleted files that are held open fill a disk where nobody finds them: the oldest go, as declared gaps."""
-        held = [t for t in self._homes if t.place is Place.DELETED and t.file is not None and t.lag_bytes]
+        held = [t for t in self.homes if t.place is Place.DELETED and t.file is not None and t.lag_bytes]
         total = sum(tail.size or 0 for tail in held)
         for tail in held:
             if total <= self.settings.held_bytes:
@@ -197,20 +199,20 @@ class Tailer:
         return self._owners.get(file, followed) is followed
 
     def adopted(self, tail: Tail, followed: Followed) -> None:
-        self._homes[tail] = followed
+        self.homes[tail] = followed
         if tail.file_id is not None and tail.file is not None:
             self._owners[tail.file_id] = followed
         self._ready.setdefault(followed)
 
     def resumed(self, tail: Tail) -> None:
-        self._resumed.append(tail)
+        self.positions.resumed(tail)
 
     def named(self) -> None:
         self.has_new_names = True
 
     def let_go(self, tail: Tail, *, listed: bool) -> None:
-        self._homes.pop(tail, None)
-        if tail.file_id is not None and not any(t.file_id == tail.file_id for t in self._homes):
+        self.homes.pop(tail, None)
+        if tail.file_id is not None and not any(t.file_id == tail.file_id for t in self.homes):
             self._owners.pop(tail.file_id, None)
         if state := tail.remember():
             closed = msgspec.structs.replace(state, closed_ns=self.now_ns(), listed=listed, gaps=())
@@ -245,7 +247,7 @@ class Tailer:
     def pieces(self, limit_bytes: int, chunk_bytes: int) -> Iterator[Piece]:
         """Up to `limit_bytes`, one piece of each log in turn, the oldest file of a log first. A piece is never cut
         shorter to fit: a line is."""
-        now, taken = self._clock.monotonic(), 0
+        now, taken = self.now(), 0
         while self._ready and (not taken or taken + chunk_bytes <= limit_bytes):
             followed = next(iter(self._ready))
             del self._ready[followed]
@@ -289,103 +291,23 @@ class Tailer:
 
     def rewind(self, tails: Iterable[Tail] | None = None) -> None:
         """Read again from what is acked: what was read beyond it did not get there."""
-        for tail in list(self._homes if tails is None else tails):
+        for tail in list(self.homes if tails is None else tails):
             tail.rewind()
-            if (home := self._homes.get(tail)) and tail.unread:
+            if (home := self.homes.get(tail)) and tail.unread:
                 self._ready.setdefault(home)
 
     def looked_at(self, tails: Iterable[Tail]) -> None:
         """After an ack: what is read out and acked may be closed."""
-        now = self._clock.monotonic()
-        for home in {self._homes[tail] for tail in tails if tail in self._homes and tail.may_close}:
+        now = self.now()
+        for home in {self.homes[tail] for tail in tails if tail in self.homes and tail.may_close}:
             self._look(home, now)
-
-    # The collector's positions ----------------------------------------------------------------------------------
-
-    def keys(self) -> list[str]:
-        """Of every stream whose position matters: open ones, those not found again yet, closed ones."""
-        return [tail.key for tail in self._homes if tail.key] + [s.key(self.agent) for s in self.memory.all()]
-
-    def nameless(self, but: Collection[Tail] = ()) -> dict[Tail, dict[str, str]]:
-        """Tails that have no name yet, with the keys that their file may have had: generation by key.
-        Raises OSError."""
-        found: dict[Tail, dict[str, str]] = {}
-        for tail in self._homes:
-            if tail.generation or tail.file is None or tail in but:
-                continue
-            names = [
-                g + n for g in possible_generations(tail.file.pread(FINGERPRINT_BYTES, 0)) for n in ("", ".1", ".2")
-            ]
-            if names:
-                found[tail] = {stream_key(StreamId(self.agent, tail.source.name, name)): name for name in names}
-        return found
-
-    def recover(self, tail: Tail, names: Mapping[str, str], theirs: Mapping[str, Position]) -> bool:
-        """The checkpoint is lost: take the name and position that the collector knows, if the bytes are the same."""
-        for key, name in names.items():
-            position = theirs.get(key)
-            if position is None or tail.file is None or tail.generation:
-                continue
-            if holds(tail.file, START, position):
-                tail.resume_as(name)
-                tail.ack(mark_at(tail.file, position))
-                self.has_new_names = True
-                return True
-        return False
-
-    def settle_all(self, asked: Collection[str], theirs: Mapping[str, Position]) -> None:
-        """Compare all streams that were asked for with what the collector has; go back, go forward, or declare."""
-        self._resumed.clear()
-        for tail in list(self._homes):
-            if tail.key in asked:
-                self.settle_one(tail, theirs.get(tail.key, START.position))
-        for name in self.memory.waiting_sources():
-            keys = (state.key(self.agent) for state in self.memory.waiting(name))
-            self._questions.update({key: theirs.get(key, START.position) for key in keys})
-        for state in list(self.memory.ledger()):
-            key = state.key(self.agent)
-            position = theirs.get(key, START.position)
-            if key in asked and position != state.acked.position:
-                self._reopen(state, position)
-
-    def _reopen(self, state: StreamState, position: Position) -> None:
-        """The collector lost the end of a closed stream: send it again from its file, or declare it lost."""
-        if position.offset > state.acked.offset:
-            return
-        followed = self._followed.get(state.source) or self._follow_known(state)
-        tail = followed.reopen(state, self._clock.monotonic())
-        self.settle_one(tail, position)
-
-    def _settle_resumed(self) -> None:
-        """Streams of the memory whose files were found after the collector was asked."""
-        while self._resumed:
-            tail = self._resumed.pop()
-            theirs = self._questions.pop(tail.key, None)
-            if theirs is not None:
-                self.settle_one(tail, theirs)
-
-    def settle_one(self, tail: Tail, theirs: Position) -> None:
-        try:
-            result = settle(tail, theirs, self.now_ns())
-        except OSError as error:
-            self.complain(tail.path, error)
-            return
-        if result is Settlement.DIVERGE:
-            self.diverge(tail)
-        elif result is Settlement.GAP:
-            log.error("%s: the collector lost bytes that are not here any more: a gap is declared", tail.path)
-
-    def diverge(self, tail: Tail) -> None:
-        log.error("%s: the collector holds other bytes under this stream; it is sent anew as another one", tail.path)
-        if home := self._homes.get(tail):
-            home.diverge(tail, self._clock.monotonic())
 
     # What is known ----------------------------------------------------------------------------------------------
 
     def lag_bytes(self, *, fresh: bool = False) -> int:
         """Complete lines in the watched files that are not acked. `fresh` looks at every file first."""
         if fresh:
-            now = self._clock.monotonic()
+            now = self.now()
             for followed in list(self._followed.values()):
                 self._look(followed, now)
         return sum(followed.lag_bytes for name, followed in self._followed.items() if name not in self.hidden)
@@ -394,13 +316,13 @@ class Tailer:
         return sum(self._followed[name].lag_bytes for name in self.hidden if name in self._followed)
 
     def tails(self) -> list[Tail]:
-        return list(self._homes)
+        return list(self.homes)
 
     def states(self) -> list[StreamState]:
         """All that a restart must know."""
-        return [state for tail in self._homes if (state := tail.remember())] + list(self.memory.all())
+        return [state for tail in self.homes if (state := tail.remember())] + list(self.memory.all())
 
     def close(self) -> None:
-        for tail in self._homes:
+        for tail in self.homes:
             tail.close()
         self.changes.close()

@@ -1,0 +1,128 @@
+"""The rotated files of one log: which of them still need a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from agent.model import LogSource
+from agent.tail.claim import Candidate, candidate
+from agent.tail.keeper import Keeper
+from agent.tail.logfile import FileId, LogFile, open_log
+
+if TYPE_CHECKING:
+    from agent.tail.followed import Followed
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """A rotated file that needs no reading: a copy, or its stream is closed. Changed since, it is looked at again."""
+
+    stored_bytes: int
+    mtime_ns: int
+    generation: str
+
+
+class RotatedFiles:
+    """`due`: names in the folder may have changed since the last look."""
+
+    def __init__(self, source: LogSource, keeper: Keeper) -> None:
+        self.source = source
+        self.due = True
+        self.pending: dict[FileId, LogFile] = {}  # unknown files, held until they are still
+        self._keeper = keeper
+        self._settled: dict[FileId, Settled] = {}
+        self._absent: dict[str, float] = {}  # closed generations whose file is not to be found: since when
+        self._listed_ns = -1
+
+    @property
+    def unsure(self) -> bool:
+        """Something is going on that only time decides."""
+        return bool(self.pending or self._absent)
+
+    def poll(self) -> None:
+        """Find out whether the folder has changed without having been told."""
+        changed_ns = self._keeper.listings.changed_ns(self.source.rotated)
+        if changed_ns != self._listed_ns or (changed_ns < 0 and self.source.rotated):
+            self._listed_ns = changed_ns
+            self.due = True
+
+    def unsettle(self, generation: str) -> None:
+        """Its copies are wanted now."""
+        self._settled = {at: one for at, one in self._settled.items() if one.generation != generation}
+
+    def close_file(self, file: LogFile, generation: str) -> tuple[FileId, bool]:
+        """A stream is closed: which file stands for it from now on, and is that one still listed?"""
+        stat = file.stat()
+        copies = [at for at, settled in self._settled.items() if settled.generation == generation]
+        listed = bool(self.source.rotated and (stat.links > 0 or copies))
+        self.due = True
+        if copies and not stat.links:
+            return copies[0], listed  # its compressed copy
+        self._settled[file.id] = Settled(stat.stored_bytes, stat.mtime_ns, generation)
+        return file.id, listed
+
+    def open_new(self, held: Collection[FileId | None], owner: Followed) -> tuple[list[Candidate], set[FileId]]:
+        """Rotated files that are neither open nor settled, the oldest first; and all that are there."""
+        files: list[LogFile] = []
+        present: set[FileId] = set()
+        for one in self._keeper.listings.rotated(self.source.rotated, self.source.path):
+            path, found = one.path, one.stat
+            at = FileId(found.st_dev, found.st_ino)
+            present.add(at)
+            settled = self._settled.get(at)
+            if settled and (settled.stored_bytes, settled.mtime_ns) == (found.st_size, found.st_mtime_ns):
+                continue
+            if at in held or not self._keeper.may_have(at, owner):
+                continue
+            if file := self.pending.get(at) or self.open(path):
+                files.append(file)
+        return self.candidates(files, live=False), present
+
+    def open(self, path: str) -> LogFile | None:
+        try:
+            file = open_log(path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._keeper.complain(path, error)
+            self.due = True
+            return None
+        self._keeper.complain(path, None)
+        return file
+
+    def candidates(self, files: Iterable[LogFile], *, live: bool) -> list[Candidate]:
+        found = []
+        for file in files:
+            try:
+                found.append(candidate(file, live=live))
+            except OSError as error:
+                self.unreadable(file, error)
+        return found
+
+    def unreadable(self, file: LogFile, error: OSError) -> None:
+        """Now: it may still be being written, as a compressed file is."""
+        self._keeper.complain(file.path, error)
+        self.pending.pop(file.id, None)
+        file.close()
+        self.due = True
+
+    def forget_absent(self, present: set[FileId], now: float) -> None:
+        """Closed streams whose file has no name left. Not at once: it may just be getting another one."""
+        self._settled = {at: settled for at, settled in self._settled.items() if at in present}
+        still = {settled.generation for settled in self._settled.values()}
+        absent: dict[str, float] = {}
+        for state in self._keeper.memory.closed(self.source.name):
+            if not state.listed or state.file in present or state.generation in still:
+                continue
+            since = absent[state.generation] = self._absent.get(state.generation, now)
+            if now - since > self._keeper.settings.settle_s and not self.pending and not self.due:
+                self._keeper.unlisted(state)
+                del absent[state.generation]
+        self._absent = absent
+
+    def settle(self, file: LogFile, generation: str) -> None:
+        stat = file.stat()
+        self._settled[file.id] = Settled(stat.stored_bytes, stat.mtime_ns, generation)
+        file.close()
