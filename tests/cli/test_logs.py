@@ -96,7 +96,9 @@ def collector() -> Iterator[Collector]:
 
 
 def environment(collector: Collector) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DECKWATCH_")}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DECKWATCH_", "NO_COLOR", "FORCE_"))
+    }
     return {**kept, "DECKWATCH_COLLECTOR": collector.url}
 
 
@@ -204,7 +206,30 @@ def test_a_reader_that_has_enough(collector: Collector) -> None:
     assert done.stderr == ""
 
 
+def test_on_a_terminal_there_are_colours_and_no_foreign_escapes(collector: Collector) -> None:
+    collector.append(0, Line("\x1b[2Jboom\x07", level="error"), Line("fine", 1, 1, "info"))
+    ours, theirs = os.openpty()
+    environ = {**environment(collector), "TERM": "xterm-256color", "COLUMNS": "100"}
+    process = subprocess.Popen(command("-n", "2"), env=environ, stdout=theirs, stderr=theirs)
+    assert process.wait(30) == 0
+    os.close(theirs)
+    text = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "\x1b[1;31merror" in text
+    assert "boom\ufffd" in text
+    assert "\x1b[2J" not in text
+    assert len(text.splitlines()) == 2
+
+
 # Following
+
+
+_INTERRUPTIBLE = """
+import signal
+from deckwatch.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell inherits that it is ignored
+main()
+"""
 
 
 class Follower:
@@ -212,12 +237,11 @@ class Follower:
 
     def __init__(self, collector: Collector, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            command("--follow", *arguments),
+            [sys.executable, "-c", _INTERRUPTIBLE, "logs", "--follow", *arguments],
             env=environment(collector),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         self.lines: list[str] = []
         self.errors: list[str] = []
