@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from aiohttp import web
@@ -57,12 +57,16 @@ class Alerting:
         head: Head,
         clock: Clock,
         registry: CollectorRegistry,
+        *,
+        replayed: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Raises Unusable: faults in rule files or receivers (all of them at once), a database that can't be used."""
+        """`replayed`: have the consumers seen again what the journal held at the start? Raises Unusable: faults in
+        rule files or receivers (all of them at once), a database that can't be used."""
         self._settings = settings
         self._globs = (*settings.rules, *rules_globs)
         self._head = head
         self._clock = clock
+        self._replayed = replayed
         to = receivers(settings.webhooks)
         self._store = StateStore(data_dir / "alerts.sqlite")
         self._log_store = LogMetricStore(data_dir / "logmetrics.sqlite")
@@ -186,7 +190,10 @@ class Alerting:
         self._loaded.set(sum(len(group.rules) for group in rules.groups))
 
     def _is_awaited(self, tenant: str, rule: AlertRule, alert: Alert, at_ns: int) -> bool:
-        """Counts of log metrics outlive a restart; samples of agents come in again one by one."""
+        """After a restart lines are counted again that were counted after the last commit, and samples of agents come
+        in one by one."""
+        if not self._replayed():
+            return True
         selectors = [selector for selector, _ in rule.expression.ranges()]
         if any(self._published.is_awaited(tenant, selector) for selector in selectors):
             return True
@@ -217,7 +224,16 @@ def attach(collector: Collector, settings: AlertingSettings) -> Alerting:
     """Plug alerting into a collector that does not run yet. Its state lies in the collector's data directory.
     `Alerting.reload` is for SIGHUP. Raises Unusable."""
     folder = collector.data_dir.path / "alerting"
-    alerting = Alerting(settings, (), folder, collector.head, collector.clock, collector.registry)
+    held_seq = collector.journal.durable_seq
+    alerting = Alerting(
+        settings,
+        (),
+        folder,
+        collector.head,
+        collector.clock,
+        collector.registry,
+        replayed=lambda: collector.store.snapshot().newest_seq >= held_seq,
+    )
     collector.add_records(alerting.consumers())
     collector.add_routes(alerting.routes())
     collector.add_families(alerting.families)

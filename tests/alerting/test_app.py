@@ -87,7 +87,16 @@ class Desk:
             external_url="http://me:9428",
             **options,  # type: ignore[arg-type]
         )
-        self.alerting = Alerting(settings, [str(path / "*.yml")], path / "data", self.head, self.clock, self.registry)
+        self.replayed = True
+        self.alerting = Alerting(
+            settings,
+            [str(path / "*.yml")],
+            path / "data",
+            self.head,
+            self.clock,
+            self.registry,
+            replayed=lambda: self.replayed,
+        )
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -194,6 +203,25 @@ async def test_killed_and_started_again_it_tells_nothing_twice_and_forgets_nothi
         await asyncio.sleep(0.5)
     assert got[1].alerts == {"web": "firing", "db": "firing"}
     assert len(hook.got) == 2
+
+
+async def test_while_the_journal_is_replayed_nothing_is_resolved(tmp_path: Path, hook: WebhookReceiver) -> None:
+    text = RULES.replace("interval: 1h", "interval: 200ms")
+    boom = now_frame(0, Line("boom", "error"))
+    desk = Desk(tmp_path, hook, text)
+    async with desk.open():
+        desk.alerting.consumers().consume(boom)
+        await hook.wait(1)
+        await desk.delivered(1)
+    again = Desk(tmp_path, hook, text)
+    again.replayed = False
+    async with again.open():
+        await asyncio.sleep(0.6)
+        assert again.alerting.consumers().position() == -1
+        again.alerting.consumers().consume(boom)
+        again.replayed = True
+        await asyncio.sleep(0.6)
+    assert len(hook.got) == 1
 
 
 async def test_after_a_restart_an_alert_waits_for_its_series(tmp_path: Path, hook: WebhookReceiver) -> None:

@@ -122,7 +122,11 @@ async def test_log_and_metric_rules_reach_the_receiver_and_a_kill_repeats_nothin
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.7)
         assert len(hook.got) == 2
+        db = Stream("db")
+        await push.push(db.batch([db.chunk(b"2026-11-24T08:00:02Z ERROR other\n")]))
+        assert (await hook.wait(3))[2].alerts == {"web": "firing", "db": "firing"}
         assert await daemon.end(signal.SIGTERM) == 0
+        assert "Traceback" not in (daemon.folder / "log").read_text()
 
 
 async def test_sighup_reads_the_rules_again(daemon: Daemon) -> None:
