@@ -211,7 +211,8 @@ class _Reader:
     def _regex(self, node: tree.Regex, field: str) -> q.Query:
         pattern = node.value[1:-1].replace("\\/", "/")
         try:
-            pl.Series([""]).str.contains(pattern)
+            for used in (pattern, rf"\A(?:{pattern})\z"):  # the second: as it is used for whole values
+                pl.Series([""]).str.contains(used)
         except pl.exceptions.PolarsError as error:
             reason = " ".join(str(error).split("error:")[-1].split("This error occurred")[0].split())
             raise self._error(f"the regex is not valid: {reason}", node, "the syntax of Rust's regex crate") from None

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import polars as pl
 
-from collector.records import IOSTREAMS, LEVELS, Origin
+from collector.records import IOSTREAMS, LEVELS, ROWS, Origin, RecordFrame
 from collector.search import query as q
 from collector.search.fields import FLAG_NAMES, NUMBERS, TIMES, Kind, kind_of, origin_fields
 from collector.search.times import absolute_span
@@ -60,6 +60,18 @@ def compile(query: q.Query, origins: Mapping[int, Origin]) -> Compiled:
         levels=planner.levels.needed(query),
         origin_ids=planner.origins.needed(query),
     )
+
+
+def select(query: q.Query, frame: RecordFrame, tenant: str) -> pl.DataFrame:
+    """The matching records (ROWS) of a tenant in a frame that isn't stored yet: what log metrics see."""
+    origins = {place: origin for place, origin in enumerate(frame.origins) if origin.tenant == tenant}
+    compiled = compile(query, origins)
+    rows = frame.rows
+    if len(origins) < len(frame.origins):
+        rows = rows.filter(pl.col("origin").is_in(list(origins)))
+    if compiled.columns - set(rows.columns):
+        rows = rows.with_columns(seq=pl.lit(frame.seq, pl.Int64), ingested=pl.lit(frame.received_ns, pl.Int64))
+    return compiled.filter(rows).select(list(ROWS))
 
 
 class _Dimension:

@@ -202,6 +202,8 @@ def test_parse(text: str, query: Query) -> None:
         ("@timestamp:/x/", 11, "no regex", ""),
         ("f*o:x", 0, "wildcards in a field's name", ""),
         ("/(/", 0, "regex is not valid: unclosed group", "Rust"),
+        ("container:/(?x)a #c/", 10, "regex is not valid", ""),
+        ("/(\\w{1,1000}){1,1000}/", 0, "regex is not valid", ""),
         ("*.*", 0, "no letter or digit", ""),
         ("a" * 5000, 0, "5000 bytes", ""),
         ("a " * 201, 400, "more than 200 terms", ""),

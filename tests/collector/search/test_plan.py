@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from collector.records import LEVELS
 from collector.search.language import parse
-from collector.search.plan import Compiled, compile
+from collector.search.plan import Compiled, compile, select
 from collector.search.query import And, Not, Or, Query
 from collector.search.words import may_match, tokens
 from collector.store.protocol import STORED_ROWS
@@ -217,6 +217,25 @@ def test_bodies_are_read_last_and_only_of_what_is_left() -> None:
         ["message"],  # the value's words
         ["body", "message"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "messages"),
+    [
+        ("hello", ["hello one"]),
+        ("", ["hello one", "bye"]),
+        ("deckwatch.seq:4", ["hello one", "bye"]),
+        ("deckwatch.seq:5 hello", []),
+        ("event.ingested:>2000-01-01 NOT hello", ["bye"]),
+        ("container:db", []),
+    ],
+)
+def test_select_of_a_frame_that_is_not_stored(query: str, messages: list[str]) -> None:
+    other = origin("db", tenant="other")
+    one = frame(4, (other, WEB), [Line("hello other"), Line("hello one", origin=1), Line("bye", origin=1)])
+    selected = select(parse(query), one, "default")
+    assert selected["message"].to_list() == messages
+    assert selected.schema == one.rows.schema
 
 
 LEAVES = [
