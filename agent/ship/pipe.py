@@ -22,11 +22,12 @@ import msgspec
 from agent.model import LogSource
 from agent.ship.answer import Smaller
 from agent.ship.batcher import Batcher, Sealed
-from agent.ship.checkpoint import VERSION, Checkpoint, save_checkpoint
+from agent.ship.checkpoint import VERSION, Checkpoint
 from agent.ship.client import Client
 from agent.ship.metrics import ShipMetrics
 from agent.ship.outcome import AckApplier, Applied
 from agent.ship.pace import Pace, Size
+from agent.ship.remembering import Remembering
 from agent.ship.settings import ShipSettings
 from agent.ship.spool import SPOOL_SOURCE
 from agent.tail.tail import Tail
@@ -98,9 +99,7 @@ class Pipe:
         self._most_body_bytes = 1 << 62
         self._most_chunk_bytes = tailer.settings.chunk_bytes
         self._told_lag_bytes = 0
-        self._names_unsaved = False
-        self._unsaved = False
-        self._save_lock = asyncio.Lock()
+        self._remembering = Remembering(identity.state_dir, self._snapshot, metrics, clock)
         self._slot = asyncio.Semaphore(1)
         self._outbox: asyncio.Queue[Sealed] = asyncio.Queue(1)
         self._stirred = asyncio.Event()
@@ -120,7 +119,8 @@ class Pipe:
             tasks.create_task(self._keep_looking(), name="agent-look")
             tasks.create_task(self._keep_building(), name="agent-build")
             tasks.create_task(self._keep_sending(), name="agent-send")
-            tasks.create_task(self._keep_saving(), name="agent-checkpoint")
+            saving = self._remembering.keep_saving(max(0.05, self._settings.checkpoint_s))
+            tasks.create_task(saving, name="agent-checkpoint")
 
     # Looking ----------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Pipe:
             now_ns=self._clock.now_ns(),
             turn=self._turn,
         )
-        self._names_unsaved = self._names_unsaved or tailer.has_new_names
+        self._remembering.new_names = self._remembering.new_names or tailer.has_new_names
         tailer.has_new_names = False
         self._metrics.read_bytes.inc(sealed.raw_bytes)
         if len(sealed.body) > self._most_body_bytes:
@@ -259,7 +259,7 @@ class Pipe:
         """Until there is an answer. Whatever is uncertain is sent again: the collector knows what it has."""
         while True:
             try:
-                await self._save_names()
+                await self._remembering.save_names()
                 answer = await self._client.send(sealed.body)
             except Retry as fault:
                 await self._wait(fault)
@@ -277,7 +277,7 @@ class Pipe:
         self._metrics.batches.labels("acked").inc()
         self._metrics.sent_bytes.inc(len(sealed.body))
         self._metrics.acked_bytes.inc(applied.acked_bytes)
-        self._unsaved = self._unsaved or bool(sealed.parts) or bool(sealed.closed)
+        self._remembering.changed = self._remembering.changed or bool(sealed.parts) or bool(sealed.closed)
         if applied.rewound:
             self._hungry.set()
         if ack.epoch != self._epoch:
@@ -314,7 +314,7 @@ class Pipe:
         self._most_chunk_bytes = min(self._tailer.settings.chunk_bytes, welcome.max_chunk_bytes)
         await self._do(self._settle, frozenset(keys), welcome.positions)
         self._epoch = welcome.epoch
-        self._unsaved = True
+        self._remembering.changed = True
         self._hungry.set()
 
     def _settle(self, asked: frozenset[str], theirs: Mapping[str, Position]) -> None:
@@ -349,46 +349,9 @@ class Pipe:
         self._trouble = ""
         self._backoff.reset()
 
-    # Remembering ------------------------------------------------------------------------------------------------
-
-    async def _keep_saving(self) -> None:
-        while True:
-            await self._clock.sleep(max(0.05, self._settings.checkpoint_s))
-            if self._unsaved:
-                try:
-                    await self._save()
-                except OSError as error:
-                    self._complain(error)
-
-    async def _save_names(self) -> None:
-        """Before a stream's first bytes are sent. Raises Retry."""
-        if not self._names_unsaved:
-            return
-        try:
-            await self._save()
-        except OSError as error:
-            self._complain(error)
-            raise Retry(f"{self._identity.state_dir}: the checkpoint can't be written: {error.strerror}") from None
-
-    async def _save(self) -> None:
-        async with self._save_lock:
-            self._unsaved = False
-            checkpoint, names = await self._do(self._snapshot)
-            try:
-                await asyncio.to_thread(save_checkpoint, self._identity.state_dir, checkpoint)
-            except OSError:
-                self._unsaved = True
-                self._names_unsaved = self._names_unsaved or names
-                raise
-
-    def _snapshot(self) -> tuple[Checkpoint, bool]:
-        names, self._names_unsaved = self._names_unsaved, False
-        streams = tuple(self._tailer.states())
-        return Checkpoint(VERSION, self._identity.agent, self._epoch, self._clock.now_ns(), streams), names
-
-    def _complain(self, error: OSError) -> None:
-        self._metrics.checkpoint_failures.inc()
-        log.error("%s: the checkpoint can't be written: %s", self._identity.state_dir, error.strerror)
+    async def _snapshot(self) -> Checkpoint:
+        streams = tuple(await self._do(self._tailer.states))
+        return Checkpoint(VERSION, self._identity.agent, self._epoch, self._clock.now_ns(), streams)
 
     # What is known ----------------------------------------------------------------------------------------------
 
@@ -428,10 +391,7 @@ class Pipe:
 
     async def close(self) -> None:
         """The last checkpoint, then the files. After `run` has ended."""
-        try:
-            await self._save()
-        except OSError as error:
-            self._complain(error)
+        await self._remembering.try_to_save()
         await self.abandon()
 
     async def abandon(self) -> None:
