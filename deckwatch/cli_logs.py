@@ -117,15 +117,15 @@ def explained(fault: AskedWrongly, choice: Choice) -> str:
 
 
 async def _serve(wish: Wish, target: Target) -> None:
+    limit = _DEFAULT_LIMIT if wish.limit is None else wish.limit
     async with LogClient(target) as client:
         if wish.histogram:
             await _histogram(client, wish)
         elif wish.follow:
             await run.follow(client, wish.choice, _out(wish), wish.limit)
         elif wish.context:
-            await run.with_context(client, wish.choice, _out(wish), wish.limit or _DEFAULT_LIMIT, wish.context)
+            await run.with_context(client, wish.choice, _out(wish), limit, wish.context)
         else:
-            limit = _DEFAULT_LIMIT if wish.limit is None else wish.limit
             await run.search(client, wish.choice.parameters(), _out(wish), limit)
 
 

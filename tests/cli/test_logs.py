@@ -148,6 +148,7 @@ def test_context(collector: Collector) -> None:
     assert [line.split(maxsplit=3)[-1] for line in text.splitlines()] == [
         *("line 18", "line 20", "line 22", "--", "line 28", "line 30", "line 32", "line 34"),
     ]
+    assert logs(collector, "20 OR 30 OR 32", "-C", "1", "--limit", "0") == text
 
 
 def test_histogram(collector: Collector) -> None:
