@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 _CACHE_BYTES = 64 << 20  # of batches that wait decoded; what is beyond is read from the journal again
 _GROUP_BYTES = 16 << 20
-_CLOSE_EVERY_S = 0.25
+_CLOSE_EVERY_S = 0.1
 _GROUP_AGE_NS = 1_000_000_000  # a trace that nothing was added to for so long is complete
 _MAINTAIN_EVERY_S = 5.0
 
@@ -109,6 +109,7 @@ class Pipeline:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
         self._maintenance = ThreadPoolExecutor(1, thread_name_prefix="maintenance")
         self._sealing: asyncio.Task[None] | None = None
+        self._held_up = False
         self._metrics = _Metrics(registry, self)
 
     def add_records(self, consumer: RecordConsumer) -> None:
@@ -315,11 +316,19 @@ class Pipeline:
         return hot >= settings.seal_bytes or (behind and age_s >= settings.seal_age_s)
 
     async def _begin_seal(self) -> None:
-        sealing = await self._in_worker(self._take_sealing)
+        try:
+            sealing = await self._in_worker(self._take_sealing)
+        except Retry as fault:
+            if not self._held_up:
+                log.error("store: cannot seal: %s; nothing is lost, the journal keeps it, trying again", fault)
+            self._held_up = True
+            return
+        self._held_up = False
         self._sealed_at = self._clock.monotonic()
         self._sealing = asyncio.create_task(self._finish_seal(sealing), name="store sealing")
 
     def _take_sealing(self) -> Sealing:
+        """Raises Retry where a consumer can't commit: then nothing has been taken."""
         seq = self._applied_seq
         for consumer in self._records:
             consumer.commit(seq)

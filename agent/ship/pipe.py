@@ -153,7 +153,8 @@ class Pipe:
                     loop.add_reader(fd, stir)
                 wait_s = await self._do(self._tailer.next_poll_in)
                 try:
-                    await asyncio.wait_for(self._stirred.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):  # wait_for (3.11) may swallow a cancellation
+                        await self._stirred.wait()
                 except TimeoutError:
                     await self._do(self._tailer.poll)
                 self._stirred.clear()

@@ -82,7 +82,8 @@ class Keeper:
             return True
         self._child.signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._ended.wait(), deadline_s)
+            async with asyncio.timeout(deadline_s):  # wait_for (3.11) may swallow a cancellation
+                await self._ended.wait()
         except TimeoutError:
             self._child.signal(signal.SIGKILL)
             await self._ended.wait()
@@ -117,7 +118,8 @@ class Keeper:
         how = how_it_ended(exit_code)
         self._on_line(self.name, Line(f"{how}; starting it again in {wait_s:.1f} s", level="warning"))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._stopping.wait()
 
     def _last_lines(self) -> Iterable[str]:
         return self._child.last_lines if self._child else ()
