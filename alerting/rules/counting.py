@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from alerting.rules.model import LogMetric
+from collector.parse.fields import field_expr
 from collector.records import IOSTREAMS, LEVELS, RecordFrame
 from collector.search import plan
 from collector.search.fields import Kind, body_name, kind_of, origin_fields
@@ -24,7 +25,7 @@ class Counting:
         self._keys = {field: _key(place, field) for place, field in enumerate(self._fields)}
 
     def count(self, frame: RecordFrame) -> dict[LabelValues, int]:
-        rows = self._matching(frame)
+        rows = plan.select(self._query, frame, self.metric.tenant)
         if rows.is_empty():
             return {}
         if not self._keys:
@@ -35,15 +36,6 @@ class Counting:
             values = tuple(self._value(field, group, frame) for field in self._fields)
             counts[values] = counts.get(values, 0) + group["n"]
         return counts
-
-    def _matching(self, frame: RecordFrame) -> pl.DataFrame:
-        ours = {place: o for place, o in enumerate(frame.origins) if o.tenant == self.metric.tenant}
-        if not ours:
-            return frame.rows.clear()
-        rows = frame.rows
-        if len(ours) < len(frame.origins):
-            rows = rows.filter(pl.col("origin").is_in(list(ours)))
-        return plan.compile(self._query, ours).filter(rows)
 
     def _value(self, field: str, group: dict[str, object], frame: RecordFrame) -> str:
         value = group[self._keys[field].meta.output_name()]
@@ -66,8 +58,6 @@ def _key(place: int, field: str) -> pl.Expr:
         case Kind.IOSTREAM:
             return pl.col("iostream")
         case Kind.BODY:
-            from collector.parse.fields import field_expr
-
             return field_expr(body_name(field)).alias(f"by_{place}")
     raise ValueError(f"{field} has a value of its own in each record: nothing can be counted by it")
 
