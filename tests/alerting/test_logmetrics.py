@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -189,7 +190,8 @@ def test_a_fault_in_counting_is_told_once_and_ends_nothing(tmp_path: Path, caplo
     metrics = open_metrics(tmp_path, ERRORS, LINES)
     good = record_frame(0, MIXED)
     for seq in (0, 1):
-        metrics.consume(RecordFrame(seq, good.received_ns, good.origins, good.rows.drop("level")))
+        broken = good.rows.with_columns(level=pl.lit("no code"))
+        metrics.consume(RecordFrame(seq, good.received_ns, good.origins, broken))
     assert caplog.text.count("log metric log_errors_total can't be counted") == 1
     assert values(metrics, "log_lines_total") == {"": 8}
     metrics.consume(record_frame(2, MIXED))
