@@ -6,7 +6,6 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from alerting.rules.runs import GroupRun
 from prometheus_client import CollectorRegistry
 
 from alerting.notify.notifier import Notifier
@@ -14,6 +13,7 @@ from alerting.notify.receivers import receivers
 from alerting.rules.evaluator import Evaluator, EvaluatorMetrics
 from alerting.rules.files import load_rules
 from alerting.rules.published import Published
+from alerting.rules.runs import GroupRun
 from alerting.rules.state import Change, Surroundings
 from alerting.settings import WebhookSettings
 from alerting.state_store import Receipt, StateStore
