@@ -114,7 +114,7 @@ def test_one_stream_does_not_hold_up_another() -> None:
 
 
 def test_a_repeat_inside_one_batch_is_dropped() -> None:
-    admission = admit(batch(chunk(0, 4), chunk(0, 4), chunk(4, 8)), {}.get)
+    admission = admit(batch(chunk(0, 4), chunk(0, 4), chunk(4, 8)), lambda key: None)
     assert [one.outcome for one in admission.results] == [Outcome.ACCEPTED]
     assert admission.moves == {KEY: at(8)}
     assert admission.accepted_bytes == 8
