@@ -45,7 +45,8 @@ class Interpreter:
     async def step(self) -> None:
         name = self.rng.choices(list(self.steps), list(self.steps.values()))[0]
         self.log.append(name)
-        await getattr(self, f"_{name}")()
+        async with asyncio.timeout(30):
+            await getattr(self, f"_{name}")()
 
     async def _write(self) -> None:
         self.life.write()
