@@ -13,7 +13,7 @@ from tests.agent.ship.log_life import LogLife, check
 from tests.fixtures.agent_rig import AgentRig
 from tests.fixtures.fake_collector import FakeCollector, Fault
 
-SEEDS = range(int(os.environ.get("DECKWATCH_SEEDS", "12")))
+SEEDS = range(int(os.environ.get("DECKWATCH_SEEDS", "4")))
 STEPS = 60
 
 

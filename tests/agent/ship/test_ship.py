@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.tail.settings import Begin
@@ -399,3 +400,26 @@ async def test_a_full_spool_drops_its_oldest_as_a_declared_gap(
     assert numbers[-1] == 699
     assert numbers == list(range(numbers[0], 700))
     assert sum(gap.end - gap.start for gap in gaps) + sum(len(held.data) for held in spools) > 700 * 2000
+
+
+async def test_deleted_files_are_held_up_to_a_limit(tmp_path: Path, collector: FakeCollector) -> None:
+    await collector.stop()
+    settings = msgspec.structs.replace(tail_settings(), held_bytes=1500)
+    agent = AgentRig(tmp_path / "state", collector, tail=settings)
+    logs = [tmp_path / f"{i}.log" for i in range(3)]
+    for log in logs:
+        append(log, lines(0, 100))
+        agent.follow(log)
+    await agent.start()
+    await asyncio.sleep(0.2)
+    for log in logs:
+        log.unlink()
+    await asyncio.sleep(0.6)
+    await collector.start()
+    await collector.until(lambda: len(collector.streams) == 3)
+    await agent.drained()
+    await agent.stop()
+    whole = [held for held in collector.streams.values() if bytes(held.data) == lines(0, 100)]
+    gaps = [gap for held in collector.streams.values() for gap in held.gaps]
+    assert len(whole) == 1
+    assert [(g.start, g.end, g.reason) for g in gaps] == [(0, len(lines(0, 100)), GapReason.HELD_TOO_MUCH)] * 2
