@@ -166,7 +166,7 @@ class Pipeline:
         self._applied_seq = last
         for one in told:
             self._tell(one)
-        if self._store.hot_text_bytes >= 4 * self._store.settings.seal_bytes and self._sealing is not None:
+        if self._store.hot_text_bytes >= 3 * self._store.settings.seal_bytes and self._sealing is not None:
             await asyncio.shield(self._sealing)  # the disk is slower than what comes in: intake answers 429 meanwhile
         if self._seal_is_due():
             await self._begin_seal()

@@ -55,7 +55,7 @@ class _Embedded:
     """Small limits, so that a few hundred records already make several segments and blocks."""
 
     def __init__(self, folder: Path) -> None:
-        self._store = EmbeddedStore(folder, EmbeddedStoreSettings(compaction_rows=1000), SystemClock())
+        self._store = EmbeddedStore(folder, EmbeddedStoreSettings(compaction_bytes=10_000), SystemClock())
         self.reader = EmbeddedSearch(self._store, lambda: 0)
         self._seq = -1
 

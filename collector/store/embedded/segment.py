@@ -106,42 +106,51 @@ def stats_of(rows: pl.DataFrame) -> BlockStats:
 
 
 def write(base: Path, rows: pl.DataFrame, origins: Mapping[int, Origin], *, zstd_level: int = 1) -> Written:
-    """Write `base`.parquet and `base`.index; `rows` (STORED_ROWS) must be sorted by (origin, start)."""
+    """Write `base`.parquet and `base`.index; `rows` (STORED_ROWS) must be sorted by (origin, start). Block by block, so
+    that no second copy of all texts is ever in memory."""
     data, index = base.with_suffix(".parquet"), base.with_suffix(".index")
-    table = to_arrow(rows, origins)
+    columns = _OriginColumns({id_: origins[id_] for id_ in rows["origin"].unique().to_list()})
+    schema = _schema(columns.names)
+    stats, filters = [], []
     with data.open("wb") as sink:
-        pq.write_table(
-            table,
+        writer = pq.ParquetWriter(
             sink,
-            row_group_size=BLOCK_ROWS,
+            schema,
             compression="zstd",
             compression_level=zstd_level,
-            use_dictionary=[
-                name for name in table.column_names if pa.types.is_dictionary(table.schema.field(name).type)
-            ],
+            use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
             column_encoding={_PARQUET_NAME[name]: "DELTA_BINARY_PACKED" for name in _DELTA}
             | {"message": "DELTA_LENGTH_BYTE_ARRAY"},
             data_page_size=16 << 20,
             store_schema=False,
         )
+        with writer:
+            for at in range(0, rows.height, BLOCK_ROWS):
+                block = rows.slice(at, BLOCK_ROWS)
+                table = to_arrow(block, columns, schema)
+                writer.write_table(table, row_group_size=BLOCK_ROWS)
+                stats.append(stats_of(block))
+                filters.append(_filter(table["message"].chunk(0)))
         sink.flush()
         os.fsync(sink.fileno())
-    messages = table["message"].combine_chunks()
-    if isinstance(messages, pa.ChunkedArray):
-        messages = messages.chunk(0)
-    blocks = [rows.slice(at, BLOCK_ROWS) for at in range(0, rows.height, BLOCK_ROWS)]
-    stats = tuple(map(stats_of, blocks))
-    _write_index(index, stats, _filters(messages))
-    return Written(
-        stats, data.stat().st_size, index.stat().st_size, crc32c(data.read_bytes()), crc32c(index.read_bytes())
-    )
+    _write_index(index, stats, filters)
+    (data_bytes, data_crc), (index_bytes, index_crc) = _size_and_crc(data), _size_and_crc(index)
+    return Written(tuple(stats), data_bytes, index_bytes, data_crc, index_crc)
 
 
-def _filters(messages: pa.LargeStringArray) -> list[bytes]:
+def _filter(messages: pa.LargeStringArray) -> bytes:
     _, offsets, text = messages.buffers()
     ends = np.frombuffer(offsets, np.int64)[messages.offset : messages.offset + len(messages) + 1]
     data = np.frombuffer(text, np.uint8) if text is not None and text.size else np.zeros(0, np.uint8)
-    return [wordfilter.build(data, ends[at : at + BLOCK_ROWS + 1]) for at in range(0, len(messages), BLOCK_ROWS)]
+    return wordfilter.build(data, ends)
+
+
+def _size_and_crc(path: Path) -> tuple[int, int]:
+    size = crc = 0
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            size, crc = size + len(piece), crc32c(piece, crc)
+    return size, crc
 
 
 def _write_index(path: Path, stats: Sequence[BlockStats], filters: Sequence[bytes]) -> None:
@@ -161,16 +170,56 @@ def _write_index(path: Path, stats: Sequence[BlockStats], filters: Sequence[byte
         os.fsync(sink.fileno())
 
 
-def to_arrow(rows: pl.DataFrame, origins: Mapping[int, Origin]) -> pa.Table:
+class _OriginColumns:
+    """What the origins of a segment say, as columns that are spread over its rows."""
+
+    def __init__(self, origins: Mapping[int, Origin]) -> None:
+        self._ids = np.array(sorted(origins), np.uint32)
+        described = [origin_fields(origins[int(id_)]) for id_ in self._ids]
+        taken = set(_PARQUET_NAME.values())
+        self.names = sorted({name for fields in described for name in fields} - taken)
+        self._columns = {name: _coded([fields.get(name) for fields in described]) for name in self.names}
+
+    def spread(self, origin: npt.NDArray[np.uint32]) -> dict[str, pa.Array]:
+        places = np.searchsorted(self._ids, origin)
+        columns = {
+            _PARQUET_NAME["origin"]: pa.DictionaryArray.from_arrays(places.astype(np.int32), pa.array(self._ids))
+        }
+        for name, (codes, values) in self._columns.items():
+            spread = codes[places]
+            columns[name] = pa.DictionaryArray.from_arrays(pa.array(spread, mask=spread < 0), values)
+        return columns
+
+
+def _coded(values: Sequence[str | None]) -> tuple[npt.NDArray[np.int32], pa.Array]:
+    """(code of each value, -1 for none; the values by code)."""
+    known: dict[str, int] = {}
+    codes = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
+    return np.array(codes, np.int32), pa.array(list(known), pa.string())
+
+
+_OWN_COLUMNS = ("ts", "message", "level", "iostream", "start", "end", "seq", "ingested", "body", "flags")
+_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+
+
+def _schema(origin_names: Sequence[str]) -> pa.Schema:
+    own = {
+        "message": pa.large_string(),
+        "level": pa.dictionary(pa.int8(), pa.string()),
+        "iostream": pa.dictionary(pa.int8(), pa.string()),
+        "body": pa.uint8(),
+        "flags": pa.uint8(),
+        **dict.fromkeys(_TIME, pa.timestamp("ns", tz="UTC")),
+    }
+    fields = [(_PARQUET_NAME[name], own.get(name, pa.int64())) for name in _OWN_COLUMNS]
+    fields.append((_PARQUET_NAME["origin"], pa.dictionary(pa.int32(), pa.uint32())))
+    return pa.schema(fields + [(name, _DICTIONARY) for name in origin_names])
+
+
+def to_arrow(rows: pl.DataFrame, columns: _OriginColumns, schema: pa.Schema) -> pa.Table:
     """The columns of the file: the record's own, then what its origin says, as dictionaries."""
-    columns: dict[str, pa.Array] = {}
-    for name in ("ts", "message", "level", "iostream", "start", "end", "seq", "ingested", "body", "flags"):
-        columns[_PARQUET_NAME[name]] = _column(name, rows[name])
-    ids, places = np.unique(rows["origin"].to_numpy(), return_inverse=True)
-    columns[_PARQUET_NAME["origin"]] = pa.DictionaryArray.from_arrays(places.astype(np.int32), pa.array(ids))
-    for name, values in _origin_columns([origins[int(id_)] for id_ in ids]).items():
-        columns.setdefault(name, _spread(values, places))
-    return pa.table(columns)
+    arrays = {_PARQUET_NAME[name]: _column(name, rows[name]) for name in _OWN_COLUMNS}
+    return pa.table(arrays | columns.spread(rows["origin"].to_numpy()), schema=schema)
 
 
 def _column(name: str, values: pl.Series) -> pa.Array:
@@ -180,23 +229,9 @@ def _column(name: str, values: pl.Series) -> pa.Array:
             pa.array(codes.astype(np.int8) - 1, mask=codes == 0), pa.array(_CODED[name][1:])
         )
     if name == "message":
-        array = values.rechunk().to_arrow()
-        return array.cast(pa.large_string())
+        return values.rechunk().to_arrow().cast(pa.large_string())
     array = pa.array(values.to_numpy())
     return array.cast(pa.timestamp("ns", tz="UTC")) if name in _TIME else array
-
-
-def _origin_columns(origins: Sequence[Origin]) -> dict[str, list[str | None]]:
-    described = [origin_fields(origin) for origin in origins]
-    names = sorted({name for fields in described for name in fields})
-    return {name: [fields.get(name) for fields in described] for name in names}
-
-
-def _spread(values: Sequence[str | None], places: npt.NDArray[np.intp]) -> pa.Array:
-    known = sorted({value for value in values if value is not None})
-    code = np.array([-1 if value is None else known.index(value) for value in values], np.int32)
-    spread = code[places]
-    return pa.DictionaryArray.from_arrays(pa.array(spread, mask=spread < 0), pa.array(known, pa.string()))
 
 
 # Reading -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import msgspec
 class EmbeddedStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seal_bytes: Annotated[
         int, msgspec.Meta(ge=1 << 20, description="Text in memory that is written to a Parquet segment at once (bytes)")
-    ] = 64 << 20
+    ] = 32 << 20
     seal_age_s: Annotated[
         float, msgspec.Meta(gt=0, description="Age at which what is in memory is sealed however little it is (seconds)")
     ] = 600.0
@@ -22,9 +22,10 @@ class EmbeddedStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
         int,
         msgspec.Meta(ge=0, description="Size of all segments at which the oldest are dropped (bytes; 0: no limit)"),
     ] = 0
-    compaction_rows: Annotated[
-        int, msgspec.Meta(ge=0, description="Segments smaller than this are put together (rows; 0: never)")
-    ] = 1 << 20
+    compaction_bytes: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="Segments with less text than this are put together (bytes; 0: never)"),
+    ] = 64 << 20
     zstd_level: Annotated[int, msgspec.Meta(ge=1, le=19, description="Compression of Parquet segments")] = 1
     read_threads: Annotated[
         int, msgspec.Meta(ge=0, le=64, description="Blocks that one search reads at a time (0: one a core)")

@@ -312,7 +312,7 @@ class EmbeddedStore:
 
     def compact(self) -> bool:
         """Put one run of small segments of a tenant and day together; was there any?"""
-        group = small_neighbours(self._rows.values(), self.settings.compaction_rows)
+        group = small_neighbours(self._rows.values(), self.settings.compaction_bytes)
         if len(group) < 2:
             return False
         rows = self._read_whole(group)
@@ -343,21 +343,22 @@ class EmbeddedStore:
         self.manifest.close()
 
 
-def small_neighbours(rows: Iterable[SegmentRow], most_rows: int, at_least: int = 4) -> list[SegmentRow]:
-    """The next segments to put together: `at_least` or more of one tenant and day, each with fewer than `most_rows`,
-    together not more than twice that. Empty: nothing is worth it."""
+def small_neighbours(rows: Iterable[SegmentRow], most_bytes: int, at_least: int = 4) -> list[SegmentRow]:
+    """The next segments to put together: `at_least` or more of one tenant and day, each with less text than
+    `most_bytes`, together not more than twice that; two are enough where both are half of it or more. Empty: nothing is
+    worth it."""
     groups: dict[tuple[str, str], list[SegmentRow]] = {}
     for row in sorted(rows, key=lambda row: row.min_seq):
-        if row.rows < most_rows and not row.damaged:
+        if row.text_bytes < most_bytes and not row.damaged:
             groups.setdefault((row.tenant, row.day), []).append(row)
     for group in groups.values():
         chosen: list[SegmentRow] = []
         total = 0
         for row in group:
-            if total + row.rows > 2 * most_rows:
+            if total + row.text_bytes > 2 * most_bytes:
                 break
             chosen.append(row)
-            total += row.rows
-        if len(chosen) >= at_least:
+            total += row.text_bytes
+        if len(chosen) >= at_least or (len(chosen) >= 2 and total >= most_bytes):
             return chosen
     return []

@@ -130,7 +130,7 @@ async def test_a_sealing_that_failed_can_be_tried_again(tmp_path: Path, monkeypa
 async def test_a_damaged_segment_is_set_aside_and_the_rest_serves(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = open_store(tmp_path, compaction_rows=0)
+    store = open_store(tmp_path, compaction_bytes=0)
     for seq in range(3):
         fill(store, range(seq, seq + 1))
         seal(store, seq)
@@ -140,19 +140,19 @@ async def test_a_damaged_segment_is_set_aside_and_the_rest_serves(
     data = bytearray(second.read_bytes())
     data[100:400] = bytes(300)  # found when it is read
     second.write_bytes(data)
-    store = open_store(tmp_path, compaction_rows=0)
+    store = open_store(tmp_path, compaction_bytes=0)
     assert await messages(store) == expected(range(2, 3))
     assert caplog.text.count("is damaged and was set aside") == 2
     assert len(list(tmp_path.glob("segments/*/*/*.parquet.damaged"))) == 2
     assert third.exists()
     store.close()
-    store = open_store(tmp_path, compaction_rows=0)
+    store = open_store(tmp_path, compaction_bytes=0)
     assert [bool(row.damaged) for row in store.segment_rows] == [True, True, False]
     store.close()
 
 
 async def test_retention_by_age_and_by_size(tmp_path: Path) -> None:
-    store = open_store(tmp_path, compaction_rows=0, retention_s=86_400.0)
+    store = open_store(tmp_path, compaction_bytes=0, retention_s=86_400.0)
     fill(store, range(2))
     seal(store, 1)
     fill(store, range(100_000, 100_002))  # received more than a day later
@@ -185,8 +185,8 @@ async def test_compaction_keeps_every_record_and_a_reader_its_generation(tmp_pat
 
 
 def test_small_neighbours_stay_in_tenant_day_and_size() -> None:
-    def row(id_: int, rows: int, tenant: str = "a", day: str = "d1", damaged: str = "") -> SegmentRow:
-        return SegmentRow(id_, tenant, day, "f", rows, 0, 0, 0, 0, 0, 0, 0, id_, id_, 0, 0, damaged)
+    def row(id_: int, text: int, tenant: str = "a", day: str = "d1", damaged: str = "") -> SegmentRow:
+        return SegmentRow(id_, tenant, day, "f", 1, text, 0, 0, 0, 0, 0, 0, id_, id_, 0, 0, damaged)
 
     rows = [row(n, 10) for n in range(3)] + [
         row(3, 10, "b"),
