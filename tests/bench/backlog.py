@@ -1,6 +1,6 @@
 """The agent's memory while the collector is away behind a large backlog, and while it catches up.
 
-    python -m tests.bench.backlog [--size 2GB] [--away-s 600]
+python -m tests.bench.backlog [--size 2GB] [--away-s 600]
 """
 
 from __future__ import annotations
