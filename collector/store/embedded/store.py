@@ -218,6 +218,7 @@ class EmbeddedStore:
                 if blocks:
                     rows = pl.concat([block.rows for block in blocks])
                     made += self._folder.write(tenant, rows, origins, self._next_id + len(made))
+            opened = self._opened(made)
             fresh = {id_: origin for id_, origin in origins.items() if id_ not in self._known_origins}
             self.manifest.seal(
                 Sealed(
@@ -237,21 +238,23 @@ class EmbeddedStore:
                 self._folder.remove(row)
             raise
         self._known_origins.update(fresh)
-        self._swap([], made, sealed=True)
+        self._swap([], opened, sealed=True)
         self.committed_seq, self.parser_state = sealing.seq, sealing.parser_state
 
-    def _swap(self, old: list[SegmentRow], new: list[SegmentRow], *, sealed: bool = False) -> None:
+    def _opened(self, made: list[SegmentRow]) -> list[tuple[SegmentRow, Segment]]:
+        """To be asked before they are committed: a new segment that can't be opened is a failed writing, no damage."""
+        return [(row, self._folder.open(row)) for row in made]
+
+    def _swap(self, old: list[SegmentRow], new: list[tuple[SegmentRow, Segment]], *, sealed: bool = False) -> None:
         """Publish what the manifest has just committed."""
-        opened = [(row, self._open(row)) for row in new]
         with self._lock:
             for row in old:
                 self._segments.pop(row.id, None)
                 self._rows.pop(row.id, None)
-            for row, segment in opened:
+            for row, segment in new:
                 self._next_id = max(self._next_id, row.id + 1)
-                if segment is not None:
-                    self._rows[row.id] = row
-                    self._segments[row.id] = segment
+                self._rows[row.id] = row
+                self._segments[row.id] = segment
             if sealed:
                 self._sealing = {}
             self._publish()
@@ -320,12 +323,13 @@ class EmbeddedStore:
             return True
         made = self._folder.write(group[0].tenant, rows, self._origins, self._next_id)
         try:
+            opened = self._opened(made)
             self.manifest.replace([row.id for row in group], made)
         except BaseException:
             for row in made:
                 self._folder.remove(row)
             raise
-        self._swap(group, made)
+        self._swap(group, opened)
         return True
 
     def _read_whole(self, group: list[SegmentRow]) -> pl.DataFrame | None:

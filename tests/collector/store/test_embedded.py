@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import duckdb
 import msgspec
@@ -248,3 +251,44 @@ def test_segments_are_plain_parquet_for_duckdb_and_polars(tmp_path: Path) -> Non
     assert table["message"].to_list() == [f"GET /{n}" for n in range(10)]
     assert table["container.labels.team"].unique().to_list() == ["blue"]
     assert table.schema["@timestamp"] == pl.Datetime("ns", "UTC")
+
+
+async def test_a_manifest_on_a_full_disk_takes_nothing_and_goes_on_later(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    fill(store, range(3))
+    sealing = begin(store, 2, b"x" * 100_000)
+    (pages,) = store.manifest._db.execute("PRAGMA page_count").fetchone()
+    store.manifest._db.execute(f"PRAGMA max_page_count={pages}")
+    for _ in range(2):
+        with pytest.raises(OSError, match="full"):
+            store.finish_seal(sealing)
+        assert await messages(store) == expected(range(3))
+    store.manifest._db.execute("PRAGMA max_page_count=1000000")
+    store.finish_seal(sealing)
+    assert await messages(store) == expected(range(3))
+    assert len(list(tmp_path.glob("segments/*/*/*.parquet"))) == 1
+    store.close()
+
+
+async def test_a_new_segment_that_cannot_be_opened_is_written_again_and_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path)
+    fill(store, range(3))
+    sealing = begin(store, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(store._folder, "open", raising(OSError(errno.EMFILE, "Too many open files")))
+        with pytest.raises(OSError, match="Too many open files"):
+            store.finish_seal(sealing)
+    assert await messages(store) == expected(range(3))
+    store.finish_seal(sealing)
+    assert await messages(store) == expected(range(3))
+    assert not list(tmp_path.glob("segments/*/*/*.damaged"))
+    store.close()
+
+
+def raising(fault: Exception) -> Callable[..., NoReturn]:
+    def fail(*values: object) -> NoReturn:
+        raise fault
+
+    return fail
