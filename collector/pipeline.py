@@ -98,7 +98,8 @@ class Pipeline:
         self._uncached_bytes = 0  # taken out so far (worker)
         self._reader: Iterator[Entry] = iter(())
         self._replay_until = journal.durable_seq
-        self._applied_seq = store.committed_seq
+        self._applied_seq = store.committed_seq  # as the event loop knows it
+        self._worked_seq = store.committed_seq  # as the worker knows it: it may be a group ahead
         self._uncommitted = _Uncommitted()
         self._sealed_at = clock.monotonic()
         self._acked_bytes = 0
@@ -109,6 +110,7 @@ class Pipeline:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
         self._maintenance = ThreadPoolExecutor(1, thread_name_prefix="maintenance")
         self._sealing: asyncio.Task[None] | None = None
+        self._beginning = asyncio.Lock()
         self._held_up = False
         self._metrics = _Metrics(registry, self)
 
@@ -162,7 +164,8 @@ class Pipeline:
             await self._arrival.wait()
 
     async def _apply_group(self) -> None:
-        last, told = await self._in_worker(self._apply_next)
+        # Asked here, where an entry that is durable has been offered too: the worker must not be ahead of the cache.
+        last, told = await self._in_worker(self._apply_next, self._journal.durable_seq)
         self._applied_seq = last
         for one in told:
             self._tell(one)
@@ -176,17 +179,17 @@ class Pipeline:
 
     # Entries (worker thread) -----------------------------------------------------------------------------------
 
-    def _apply_next(self) -> tuple[int, list[Told]]:
-        """Apply some durable entries behind the applied ones; (seq of the last one, what is not a record)."""
+    def _apply_next(self, upto: int) -> tuple[int, list[Told]]:
+        """Apply some entries behind the applied ones, up to `upto`; (seq of the last one, what is not a record)."""
         told: list[Told] = []
-        last, size = self._applied_seq, 0
-        while size < _GROUP_BYTES and last < self._journal.durable_seq:
+        last, size = self._worked_seq, 0
+        while size < _GROUP_BYTES and last < upto:
             cached = self._take(last + 1)
             if cached.entry.kind is Kind.DECISION:
                 self._apply_decision(cached.entry, told)
             else:
                 self._apply_batch(cached, told)
-            last = cached.entry.seq
+            self._worked_seq = last = cached.entry.seq
             size += cached.accepted_bytes + len(cached.entry.payload)
             self._store.advance(last)
         self._open_bytes = self._parser.open_bytes
@@ -316,6 +319,12 @@ class Pipeline:
         return hot >= settings.seal_bytes or (behind and age_s >= settings.seal_age_s)
 
     async def _begin_seal(self) -> None:
+        """Nothing where one goes on: a second one would take the first one's place before that is committed."""
+        async with self._beginning:
+            if self._sealing is None or self._sealing.done():
+                await self._begin_next_seal()
+
+    async def _begin_next_seal(self) -> None:
         try:
             sealing = await self._in_worker(self._take_sealing)
         except Retry as fault:
@@ -329,7 +338,7 @@ class Pipeline:
 
     def _take_sealing(self) -> Sealing:
         """Raises Retry where a consumer can't commit: then nothing has been taken."""
-        seq = self._applied_seq
+        seq = self._worked_seq  # the event loop may not have heard yet of what this thread has just applied
         for consumer in self._records:
             consumer.commit(seq)
         changed, self._uncommitted = self._uncommitted, _Uncommitted()
@@ -344,9 +353,14 @@ class Pipeline:
             try:
                 await loop.run_in_executor(self._maintenance, self._store.finish_seal, sealing)
                 break
-            except OSError as error:
+            except Exception as error:
+                # Whatever it is: the next sealing would commit a position behind these records, and they were gone.
                 if backoff.failures == 0:
-                    log.error("store: cannot seal: %s; nothing is lost, the journal keeps it, trying again", error)
+                    log.error(
+                        "store: cannot seal: %s; nothing is lost, the journal keeps it, trying again",
+                        error,
+                        exc_info=not isinstance(error, OSError),
+                    )
                 await self._clock.sleep(backoff.next_s())
         if backoff.failures:
             log.warning("store: sealing works again")
@@ -380,9 +394,11 @@ class Pipeline:
                     await self._caught_up.wait()
                 if self._sealing is not None:
                     await asyncio.shield(self._sealing)
-                if self._applied_seq > self._store.committed_seq:
+                while self._applied_seq > self._store.committed_seq:
                     await self._begin_seal()
-                    if self._sealing is not None:
+                    if self._held_up:
+                        await self._clock.sleep(_CLOSE_EVERY_S)
+                    elif self._sealing is not None:
                         await asyncio.shield(self._sealing)
         except TimeoutError:
             return False

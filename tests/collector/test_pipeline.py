@@ -1,0 +1,165 @@
+"""The pipeline between a real journal and a real store: what a sealing commits, whatever else goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from collector.intake.admission import Admission, admit
+from collector.intake.journal import Entry, Journal, Kind
+from collector.intake.positions import Positions
+from collector.intake.record import encode_record
+from collector.parse.parser import Parser
+from collector.parse.settings import ParseSettings
+from collector.pipeline import Pipeline
+from collector.store.embedded.manifest import Sealed
+from collector.store.embedded.settings import EmbeddedStoreSettings
+from collector.store.embedded.store import EmbeddedStore
+from deckwatch.runtime.clock import SystemClock
+from deckwatch.wire.codec import BatchCompressor
+from deckwatch.wire.model import Batch
+from tests.fixtures.push import Stream
+
+
+class Rig:
+    """What a collector has between its intake and its searches."""
+
+    def __init__(self, folder: Path) -> None:
+        clock = SystemClock()
+        self.clock = clock
+        self.store = EmbeddedStore(folder / "store", EmbeddedStoreSettings(), clock)
+        self.journal = Journal(folder / "journal", next_seq=self.store.committed_seq + 1)
+        self.pipeline = Pipeline(
+            self.journal, Parser(ParseSettings()), self.store, clock=clock, registry=CollectorRegistry()
+        )
+        self._positions = Positions({})
+        self._stream = Stream()
+
+    async def offer(self, *texts: bytes) -> None:
+        """An entry for each, durable and offered; its lines are records at once."""
+        waits = []
+        for text in texts:
+            batch = self._stream.batch([self._stream.chunk(text + b"\n", eof=True)])
+            admission = admit(batch, self._positions.of)
+            self._positions.submitted(admission.moves)
+
+            waits.append(self._submit(batch, admission))
+        await asyncio.gather(*waits)
+
+    def _submit(self, batch: Batch, admission: Admission) -> asyncio.Future[None]:
+        def durable(entry: Entry) -> None:
+            self.pipeline.offer(entry, batch, admission)
+
+        payload = encode_record(admission, BatchCompressor().encode(batch))
+        return self.journal.submit(Kind.BATCH, self.clock.now_ns(), payload, durable)
+
+    async def apply(self) -> None:
+        while self.pipeline._applied_seq < self.journal.durable_seq:
+            await self.pipeline._apply_group()
+
+    def messages(self) -> list[str]:
+        blocks = self.store.snapshot().of("default").all
+        return sorted(message for block in blocks for message in block.read(["message"])["message"].to_list())
+
+    async def sealed(self) -> None:
+        await self.pipeline._begin_seal()
+        assert self.pipeline._sealing is not None
+        await self.pipeline._sealing
+
+    async def close(self) -> None:
+        await self.journal.close()
+        self.pipeline.close()
+        self.store.close()
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_a_sealing_commits_the_position_of_exactly_what_it_holds(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker may take a sealing right behind a group that the event loop has not heard of yet."""
+    await rig.offer(b"one", b"two")
+    began = asyncio.Event()
+    apply_next, loop = rig.pipeline._apply_next, asyncio.get_running_loop()
+
+    def telling(*what: Any) -> Any:
+        loop.call_soon_threadsafe(began.set)
+        return apply_next(*what)
+
+    monkeypatch.setattr(rig.pipeline, "_apply_next", telling)
+    applying = asyncio.create_task(rig.pipeline._apply_group())
+    await began.wait()
+    sealing = rig.pipeline._worker.submit(rig.pipeline._take_sealing).result()  # the event loop stands still
+    await applying
+    assert (sealing.seq, sum(block.stats.rows for block in sealing.blocks["default"])) == (1, 2)
+
+
+async def test_one_sealing_at_a_time_whoever_asks(rig: Rig) -> None:
+    await rig.offer(b"one")
+    await rig.apply()
+    await asyncio.gather(rig.pipeline._begin_seal(), rig.pipeline._begin_seal())
+    assert rig.messages() == ["one"]
+    assert rig.pipeline._sealing is not None
+    await rig.pipeline._sealing
+    assert (rig.messages(), rig.store.committed_seq) == (["one"], 0)
+
+
+@pytest.mark.parametrize("fault", [sqlite3.OperationalError("database or disk is full"), KeyError(7)])
+async def test_a_sealing_that_fails_for_whatever_reason_is_tried_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    await rig.offer(b"one")
+    await rig.apply()
+    seal, faults = rig.store.manifest.seal, [fault]
+
+    def failing(what: Sealed) -> None:
+        if faults:
+            raise faults.pop()
+        seal(what)
+
+    monkeypatch.setattr(rig.store.manifest, "seal", failing)
+    monkeypatch.setattr("collector.pipeline.Backoff.next_s", lambda self: 0.0)
+    await rig.sealed()
+    await rig.offer(b"two")
+    await rig.apply()
+    await rig.sealed()
+    assert rig.messages() == ["one", "two"]
+    assert (rig.store.committed_seq, rig.store.hot_text_bytes) == (1, 0)
+
+
+async def test_the_worker_does_not_run_ahead_of_what_was_offered(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry is durable a moment before it is offered; what the worker took before stayed in the cache for good."""
+    released, apply_batch, offer = threading.Event(), rig.pipeline._apply_batch, rig.pipeline.offer
+
+    def held(*what: Any) -> None:
+        assert released.wait(5)
+        apply_batch(*what)
+
+    def slow(*what: Any) -> None:
+        released.set()
+        time.sleep(0.02)  # the worker has time for all that is durable
+        offer(*what)
+
+    await rig.offer(b"first")
+    monkeypatch.setattr(rig.pipeline, "_apply_batch", held)
+    applying = asyncio.create_task(rig.pipeline._apply_group())
+    await asyncio.sleep(0)
+    monkeypatch.setattr(rig.pipeline, "offer", slow)
+    await rig.offer(*(b"line %d" % n for n in range(5)))
+    await applying
+    await rig.apply()
+    assert len(rig.messages()) == 6
+    assert (rig.pipeline._cache, rig.pipeline.pending_bytes()) == ({}, 0)
