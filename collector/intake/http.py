@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 VERSIONS = (VERSION,)
 _LARGE = 256 << 10  # bodies above it are unpacked in a thread
+_MOST = (1 << 63) - 1  # of an offset or a time: parsing and every store keep them in 64 bits, signed
+_MOST_CRC = (1 << 32) - 1
 
 
 class Refused(Exception):
@@ -177,7 +179,7 @@ class Intake:
             raise Refused(400, "malformed", str(fault)) from None
 
     def _check(self, batch: Batch) -> None:
-        """What a decoder can't: places that point nowhere, sizes."""
+        """What a decoder can't: places that point nowhere, sizes, numbers that could be journaled and never stored."""
         if batch.version not in VERSIONS:
             raise Refused(400, "version", f"the batch has version {batch.version}, known are {sorted(VERSIONS)}")
         streams, contexts = len(batch.streams), len(batch.contexts)
@@ -189,6 +191,10 @@ class Intake:
         for stream in batch.streams:
             if not 0 <= stream.context < contexts:
                 raise Refused(400, "malformed", f"context {stream.context} is not among the {contexts} of the batch")
+            if not stream.tenant:
+                raise Refused(400, "malformed", f"stream {stream.id.source!r} has no tenant")
+        if len({stream.id for stream in batch.streams}) < streams:
+            raise Refused(400, "malformed", "a stream is listed twice")
         for chunk in batch.chunks:
             if len(chunk.data) > self._settings.max_chunk_bytes:
                 raise Refused(
@@ -196,8 +202,13 @@ class Intake:
                     "too_large",
                     f"a chunk has {len(chunk.data)} bytes, at most {self._settings.max_chunk_bytes} are taken",
                 )
-            if chunk.start < 0:
-                raise Refused(400, "malformed", "a chunk starts before 0")
+            if not 0 <= chunk.start <= chunk.end <= _MOST:
+                raise Refused(400, "malformed", f"a chunk starts at {chunk.start}")
+        for gap in batch.gaps:
+            if not (0 <= gap.start <= _MOST and -1 <= gap.end <= _MOST and abs(gap.ts_ns) <= _MOST):
+                raise Refused(400, "malformed", f"a gap from {gap.start} to {gap.end} at {gap.ts_ns}")
+            if not 0 <= gap.crc_end <= _MOST_CRC:
+                raise Refused(400, "malformed", f"{gap.crc_end} is no CRC of 32 bits")
 
     def _refuse(self, refused: Refused) -> web.Response:
         self._metrics.refused.labels(refused.refusal.error).inc()

@@ -21,7 +21,7 @@ from deckwatch.runtime.clock import SystemClock
 from deckwatch.runtime.datadir import DataDir
 from deckwatch.runtime.faults import Unusable
 from deckwatch.wire.codec import BatchCompressor
-from deckwatch.wire.model import Format, Outcome, Position, Refusal, StreamEnd, Welcome
+from deckwatch.wire.model import Batch, Chunk, Format, Gap, GapReason, Outcome, Position, Refusal, StreamEnd, Welcome
 from tests.fixtures.push import Pusher, Stream
 
 TOKEN = "0123456789abcdef-token"
@@ -214,6 +214,35 @@ async def test_bad_bodies_are_refused_in_our_words(
         assert (answer.status, answer.refusal.error) == (status, error)
         assert answer.refusal.detail
         (await one.push.push(Stream().batch([Stream().chunk(b"fine\n")])))
+
+
+def odd_batch(**changes: Any) -> Batch:
+    stream = Stream()
+    return msgspec.structs.replace(stream.batch([stream.chunk(b"line\n")]), **changes)
+
+
+def gap(**changes: Any) -> Gap:
+    return msgspec.structs.replace(Gap(0, 0, 5, 0, GapReason.DELETED, 1), **changes)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        odd_batch(gaps=(gap(end=1 << 63),)),
+        odd_batch(gaps=(gap(start=-1),)),
+        odd_batch(gaps=(gap(crc_end=1 << 32),)),
+        odd_batch(gaps=(gap(ts_ns=1 << 63),)),
+        odd_batch(chunks=(Chunk(0, (1 << 63) - 3, 0, 0, b"line\n"),)),
+        odd_batch(streams=(Stream().info, Stream(tenant="b").info)),
+        odd_batch(streams=(Stream(tenant="").info,)),
+    ],
+)
+async def test_what_could_never_be_stored_is_not_journaled(tmp_path: Path, batch: Batch) -> None:
+    async with running(tmp_path) as one:
+        answer = await one.push.post(BatchCompressor().encode(batch))
+        assert answer.refusal is not None
+        assert (answer.status, answer.refusal.error) == (400, "malformed")
+        assert one.collector.journal.durable_seq == -1
 
 
 async def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
