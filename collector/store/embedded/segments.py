@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,7 @@ from deckwatch.wire.identity import crc32c
 
 log = logging.getLogger(__name__)
 
+_NAME_BYTES = 255
 _DAY_NS = 86_400_000_000_000
 
 
@@ -30,8 +32,8 @@ class SegmentFolder:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def base(self, tenant: str, day: str, id_: int) -> Path:
-        """Without its suffix. A tenant's name is quoted, so that none can leave the folder."""
-        return self._folder / quote(tenant, safe="").replace(".", "%2E") / day / f"{id_:010d}"
+        """Without its suffix."""
+        return self._folder / folder_name(tenant) / day / f"{id_:010d}"
 
     def base_of(self, row: SegmentRow) -> Path:
         return self.base(row.tenant, row.day, row.id)
@@ -93,6 +95,15 @@ class SegmentFolder:
         if orphans:
             log.info("store: %d files of an unfinished sealing were removed", len(orphans))
         return len(orphans)
+
+
+def folder_name(tenant: str) -> str:
+    """Quoted, so that no tenant can leave the folder. File systems take 255 bytes: of a longer name only the beginning
+    is left, and a hash of all of it."""
+    quoted = quote(tenant, safe="").replace(".", "%2E")
+    if len(quoted) <= _NAME_BYTES:
+        return quoted
+    return f"{quoted[: _NAME_BYTES - 33]}.{hashlib.blake2b(tenant.encode(), digest_size=16).hexdigest()}"
 
 
 def by_day(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

@@ -287,6 +287,18 @@ async def test_a_new_segment_that_cannot_be_opened_is_written_again_and_is_no_da
     store.close()
 
 
+async def test_a_tenant_may_have_a_name_longer_than_a_file_may(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    names = ["\u00e9" * 60 + end for end in ("", "x", "y")]
+    for seq, name in enumerate(names):
+        store.append(frame(seq, [origin("web", tenant=name)], [Line(f"of {name[60:]}")]))
+    seal(store, 2)
+    store.close()
+    store = open_store(tmp_path)
+    assert [await messages(store, tenant=name) for name in names] == [["of "], ["of x"], ["of y"]]
+    store.close()
+
+
 def raising(fault: Exception) -> Callable[..., NoReturn]:
     def fail(*values: object) -> NoReturn:
         raise fault
