@@ -11,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from agent.ship.pipe import Left
 from agent.tail.tail import Tail
+from deckwatch.runtime.files import told_path
 from deckwatch.runtime.settings_fields import Secret
 from deckwatch.wire.auth import guard
 from deckwatch.wire.model import GapReason
@@ -45,7 +46,7 @@ def stream_status(tail: Tail) -> StreamStatus:
     return StreamStatus(
         source=tail.source.name,
         generation=tail.generation,
-        path=tail.path,
+        path=told_path(tail.path),
         place=tail.place.value,
         size_bytes=tail.size,
         read_bytes=tail.read.offset,

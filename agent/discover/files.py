@@ -25,6 +25,7 @@ from agent.discover.settings import DiscoverSettings
 from agent.discover.view import View
 from agent.model import FoundContainer, LogSource
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.files import told_path
 from deckwatch.wire.model import Container
 
 _DOCKER_LOG = re.compile(r"(.*)/([0-9a-f]{64})/\2-json\.log")
@@ -100,7 +101,7 @@ class FileGlobs:
     def _plain(self, path: str, dated: Mapping[str, frozenset[str]]) -> LogSource:
         folder, _, name = path.rpartition("/")
         rotated = rotated_glob(path, dated=name in dated[folder])
-        return LogSource(self._paths.outer(path), path, rotated, tenant=self._settings.tenant)
+        return LogSource(told_path(self._paths.outer(path)), path, rotated, tenant=self._settings.tenant)
 
     def _dated_bases(self, folder: str) -> frozenset[str]:
         """One listing for all logs of a folder, for as long as no entry comes or goes."""

@@ -10,6 +10,7 @@ import msgspec
 from agent.tail.mark import Mark
 from agent.tail.tail import Piece, Tail
 from agent.tail.tailer import Closed
+from deckwatch.runtime.files import told_path
 from deckwatch.wire.codec import BatchCompressor
 from deckwatch.wire.model import VERSION, Batch, Chunk, Context, Format, Gap, StreamEnd, StreamInfo
 
@@ -64,7 +65,7 @@ class _Draft:
 
     def add(self, piece: Piece) -> None:
         tail = piece.tail
-        context = Context(self._host, tail.path, tail.source.container)
+        context = Context(self._host, told_path(tail.path), tail.source.container)
         stream = self._stream(tail.key, tail, context)
         part = self.parts.setdefault(tail.key, Part(tail, piece.start, piece.end))
         part.end = piece.end

@@ -17,6 +17,7 @@ from agent.tail.rotated import RotatedFiles
 from agent.tail.rotation import Place, Step
 from agent.tail.state import PlannedGap, StreamState
 from agent.tail.tail import Tail
+from deckwatch.runtime.files import told_path
 from deckwatch.wire.identity import fingerprint
 from deckwatch.wire.model import GapReason
 
@@ -223,7 +224,8 @@ class Followed:
         grown = state.closed_ns and not one.file.path.endswith(".gz") and one.file.pread(1, state.acked.offset)
         if copy or (state.closed_ns and not one.live and not grown):
             at, mtime_ns = one.file.id, one.file.stat().mtime_ns if one.file.path.endswith(".gz") else 0
-            known = msgspec.structs.replace(state, file=at, path=one.file.path, compared_mtime_ns=mtime_ns, listed=True)
+            path = told_path(one.file.path)
+            known = msgspec.structs.replace(state, file=at, path=path, compared_mtime_ns=mtime_ns, listed=True)
             self._keeper.relisted(known)
             self.rotated.settle(one.file, state.generation)
             return
@@ -302,7 +304,9 @@ class Followed:
             return
         whole = tail.lost in (GapReason.HELD_TOO_MUCH, GapReason.SPOOL_FULL) and tail.size is not None
         end = tail.size if whole and tail.size is not None else -1
-        detail = f"{tail.path}: read to {tail.read.offset}" + ("" if tail.size is None else f", seen to {tail.size}")
+        detail = f"{told_path(tail.path)}: read to {tail.read.offset}" + (
+            "" if tail.size is None else f", seen to {tail.size}"
+        )
         behind = Mark(end, 0) if end >= 0 else START
         start = tail.read.offset
         tail.plan(PlannedGap(start, end, behind, tail.lost, self._keeper.now_ns(), detail, last=True))

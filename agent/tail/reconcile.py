@@ -7,6 +7,7 @@ from enum import StrEnum
 from agent.tail.mark import START, Mark, holds, mark_at
 from agent.tail.state import PlannedGap
 from agent.tail.tail import Tail
+from deckwatch.runtime.files import told_path
 from deckwatch.wire.model import GapReason, Position
 
 
@@ -53,7 +54,7 @@ def settle(tail: Tail, theirs: Position, ts_ns: int) -> Settlement:
 
 def _declare_restored(tail: Tail, theirs: Position, ts_ns: int) -> None:
     ours = tail.acked
-    detail = f"{tail.path}: acked to {ours.offset}, the collector is back at {theirs.offset}"
+    detail = f"{told_path(tail.path)}: acked to {ours.offset}, the collector is back at {theirs.offset}"
     later = [gap for gap in tail.gaps if gap.start >= ours.offset]
     gap = PlannedGap(theirs.offset, ours.offset, ours, GapReason.RESTORED, ts_ns, detail)
     tail.acked = Mark(theirs.offset, theirs.crc) if theirs.offset else START

@@ -13,6 +13,7 @@ from agent.tail.logfile import LogFile
 from agent.tail.mark import PROBE_BYTES, START, Mark, crc_up_to, mark_at, mark_behind, probe_holds
 from agent.tail.rotation import Look, Place, Step, is_final, next_step
 from agent.tail.state import PlannedGap, StreamState
+from deckwatch.runtime.files import told_path
 from deckwatch.wire.identity import FINGERPRINT_BYTES, stream_key
 from deckwatch.wire.model import Format, GapReason, Position, StreamId
 
@@ -207,7 +208,7 @@ class Tail:
             return
         self.name_now()
         behind = mark_at(self.file, Position(end, crc))
-        self.plan(PlannedGap(0, end, behind, GapReason.BEFORE_START, ts_ns, self.path))
+        self.plan(PlannedGap(0, end, behind, GapReason.BEFORE_START, ts_ns, told_path(self.path)))
 
     def name_now(self) -> None:
         """Give it its name before anything of it is sent. Raises OSError."""
@@ -266,7 +267,7 @@ class Tail:
             source=self.source.name,
             generation=self.generation,
             format=self.format,
-            path=self.path,
+            path=told_path(self.path),
             file=self.file_id,
             acked=self.acked,
             tenant=self.source.tenant,

@@ -22,6 +22,12 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     sync_directory(path.parent)
 
 
+def told_path(path: str) -> str:
+    """A path as text that can leave the process: bytes of a name that are no UTF-8 as \\xNN. Linux allows any bytes, so
+    whoever may create a file in a watched folder chooses them; the path itself is kept for opening."""
+    return path if path.isascii() else os.fsencode(path).decode(errors="backslashreplace")
+
+
 def sync_directory(path: Path) -> None:
     """Makes renames, creations and removals in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

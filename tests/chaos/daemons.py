@@ -56,6 +56,10 @@ class Daemon:
         return self._process
 
     @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         return self.process.pid
 
