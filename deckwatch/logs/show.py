@@ -36,7 +36,9 @@ _CONTAINER_STYLES = (
 )
 _NAME_WIDTH = 24
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Lines and tabs may stay; what turns the direction of text (Trojan Source, CVE-2021-42574) may not.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_BREAK = re.compile(r"[\t\n]")
 
 
 def plain_line(record: Record) -> str:
@@ -62,7 +64,7 @@ def source_of(record: Record) -> str:
     path = str(record.get("log.file.path", ""))
     container_id = str(record.get("container.id", ""))[:12]
     found = record.get("container.name") or container_id or path.rsplit("/", 1)[-1] or record.get("host.name")
-    return harmless(str(found or "-"))
+    return one_word(str(found or "-"))
 
 
 def container_style(source: str) -> str:
@@ -78,6 +80,11 @@ def local_time(stamp: str) -> str:
 
 def harmless(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _ESCAPE.sub("", text).replace("\r\n", "\n"))
+
+
+def one_word(text: str) -> str:
+    """A name as it may stand in a line: whoever names a container or a file must not forge lines or columns."""
+    return _BREAK.sub("\N{REPLACEMENT CHARACTER}", harmless(text))
 
 
 def _fitted(name: str) -> str:

@@ -37,7 +37,10 @@ _CREDENTIALS = (
     (re.compile(r"(\w+://)[^/\s:@]*:[^/\s@]+@"), r"\1***@"),
     (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{4,}", re.IGNORECASE), r"\1 ***"),
 )
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {9: "\t", 10: "\\n", 13: "\\r"}
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {9: "\t", 10: "\\n", 13: "\\r"}
+_CONTROL |= {code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_CONTROL |= {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)}  # bytes of file names that are no UTF-8
+_IN_JSON = {code: f"\\u{code:04x}" for code in _CONTROL if code > 126} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
 def setup_logging(settings: LogSettings | None = None, stream: TextIO | None = None) -> None:
@@ -62,7 +65,8 @@ def without_secrets(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """On one line, control characters as escapes: what containers write must not steer a terminal."""
+    """On one line, control characters (C1 and those that turn the direction of text too) as escapes: what containers
+    write must not steer a terminal."""
     return text.translate(_CONTROL)
 
 
@@ -90,7 +94,7 @@ class JsonFormatter(logging.Formatter):
         }
         if trace := _trace(record):
             fields["error.stack_trace"] = trace.strip()
-        return without_secrets(json.dumps(fields, ensure_ascii=False, default=str))
+        return without_secrets(json.dumps(fields, ensure_ascii=False, default=str)).translate(_IN_JSON)
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:

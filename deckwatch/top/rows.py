@@ -8,6 +8,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from deckwatch.logs.show import one_word
+
 ABSENT = "-"
 
 
@@ -97,9 +99,9 @@ def ordered(containers: Iterable[Container], key: SortKey) -> list[Container]:
 def cells(container: Container) -> list[str]:
     """In the order of HEADINGS."""
     return [
-        shown_name(container),
-        container.host,
-        container.image or ABSENT,
+        one_word(shown_name(container)),
+        one_word(container.host),
+        one_word(container.image) or ABSENT,
         percent(container.cpu_cores),
         f"{size(container.memory_working_set_bytes)} / {size(container.memory_limit_bytes)}",
         percent(memory_share(container)),
@@ -107,7 +109,7 @@ def cells(container: Container) -> list[str]:
         f"{rate(container.block_read_bytes_per_s)} / {rate(container.block_write_bytes_per_s)}",
         ABSENT if container.pids is None else f"{container.pids:.0f}",
         ABSENT if container.log_lines_per_s is None else f"{container.log_lines_per_s:.1f}",
-        container.state or ABSENT,
+        one_word(container.state or ABSENT),
     ]
 
 

@@ -18,6 +18,7 @@ from deckwatch.runtime.announce import Announced, Line
 from deckwatch.runtime.datadir import DataDir
 from deckwatch.runtime.faults import MESSAGE_PREFIX, Fault, Unusable
 from deckwatch.runtime.listen import Listen, parse_listen
+from deckwatch.runtime.logging import printable
 from deckwatch.runtime.tls import client_context
 from deckwatch.up.console import Console
 from deckwatch.up.keeper import GaveUp, Keeper
@@ -148,7 +149,7 @@ class Up:
 def finding_line(line: Line) -> str:
     """`  found      Docker Engine at /var/run/docker.sock: 3 containers`."""
     reached = bool(line.fields.get("reached"))
-    what, detail, mend = (str(line.fields.get(name, "")) for name in ("what", "detail", "mend"))
+    what, detail, mend = (printable(str(line.fields.get(name, ""))) for name in ("what", "detail", "mend"))
     text = ": ".join(part for part in (what, detail) if part)
     return f"  {'found' if reached else 'not found':<10} {text}{f' ({mend})' if mend and not reached else ''}"
 

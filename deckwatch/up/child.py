@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from deckwatch.runtime.announce import Line, read_line
+from deckwatch.runtime.logging import printable
 from deckwatch.runtime.parent import SUPERVISOR_VARIABLE
 
 _LAST_LINES = 20
@@ -70,6 +71,6 @@ class Child:
     def _take(self, text: bytes) -> None:
         if text.strip():
             line = read_line(text)
-            self.last_lines.append(line.message)
-            self.last_lines.extend(line.trace.splitlines())
+            self.last_lines.extend(map(printable, line.message.splitlines()))
+            self.last_lines.extend(map(printable, line.trace.splitlines()))
             self._on_line(self.name, line)

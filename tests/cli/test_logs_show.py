@@ -132,10 +132,18 @@ def test_a_container_keeps_its_colour() -> None:
         ("\x1b[2Jgone", "gone"),
         ("a\rb\x07\x00\x9b", "a\ufffdb\ufffd\ufffd\ufffd"),
         ("line\r\n", "line\n"),
+        ("user\u202elamron\u2069", "user\ufffdlamron\ufffd"),
     ],
 )
 def test_messages_do_not_steer_the_terminal(text: str, shown: str) -> None:
     assert harmless(text) == shown
+
+
+def test_names_forge_neither_lines_nor_columns() -> None:
+    record = {"@timestamp": "2026-01-31T12:00:00.5Z", "message": "m", "container.name": "a\n2026\tb\x1b[2J"}
+    for line in (plain_line(record), terminal_line(record).plain):
+        assert "a\ufffd2026\ufffdb" in line
+        assert not set(line) & set("\n\t\x1b")
 
 
 # Histogram

@@ -50,6 +50,13 @@ IDLE = container("idle", cpu_cores=0.001, pids=40)
 NEW = container("new")
 
 
+def test_names_do_not_steer_the_terminal() -> None:
+    odd = Container("h\r", "a\x1b[2J\nb", "1", "i\x9b31m", "x\x07")
+    assert not set("".join(cells(odd))) & set("\x1b\n\x9b\r\x07")
+    (_, line) = plain_lines([odd])
+    assert line.startswith("a\ufffdb  h\ufffd ")
+
+
 def test_cells() -> None:
     assert cells(BUSY) == [
         "busy",

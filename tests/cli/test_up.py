@@ -144,6 +144,8 @@ def test_findings_and_what_was_drained() -> None:
     )
     assert finding_line(missing) == "  not found  /var/log/pods: no such folder (mount it)"
     assert finding_line(Line("", fields={"what": "Docker", "reached": True, "mend": ""})) == "  found      Docker"
+    odd = Line("", fields={"what": "files /a\x1b[2J", "reached": True, "detail": "x\ny"})
+    assert finding_line(odd) == "  found      files /a\\x1b[2J: x\\ny"
     assert drained_line({"records": 1, "how": "well"}) == "1 record, how well"
     assert drained_line({"lines": 1200, "bytes": 34000, "unread_bytes": 0}) == "1,200 lines, 34.0 kB, unread 0 B"
 

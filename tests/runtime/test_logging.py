@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -47,6 +48,18 @@ def test_text_is_one_line_a_record_without_control_characters(root: logging.Logg
     log.warning("lost\n\x1b[31m%s", "it", extra={"lines": 3, "path": "/a b"})
     assert stream.getvalue().endswith('WARNING agent.tail: lost\\n\\x1b[31mit lines=3 path="/a b"\n')
     assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize("form", [LogFormat.TEXT, LogFormat.JSON])
+def test_neither_form_steers_a_terminal_or_fails_over_odd_names(root: logging.Logger, form: LogFormat) -> None:
+    log, stream = written(LogSettings(format=form))
+    log.warning("\x9b31m \x7f \u2028 \u202e %s", os.fsdecode(b"\xff.log"), extra={"fields": {"name": "\x9b\n"}})
+    text = stream.getvalue()
+    assert text.count("\n") == 1
+    assert not set(text) & set("\x9b\x7f\u2028\u202e")
+    text.encode()
+    if form is LogFormat.JSON:
+        assert json.loads(text)["message"] == "\x9b31m \x7f \u2028 \u202e \ufffd.log"
 
 
 def test_auto_is_json_where_no_terminal_is_and_levels_hold(root: logging.Logger) -> None:
