@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import platform
-import resource
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
@@ -36,6 +35,7 @@ from deckwatch.runtime.announce import Announced, announce
 from deckwatch.runtime.clock import Clock, SystemClock
 from deckwatch.runtime.datadir import DataDir
 from deckwatch.runtime.http import serve
+from deckwatch.runtime.limits import raise_file_limit
 from deckwatch.runtime.listen import check_listen, parse_listen
 from deckwatch.runtime.places import state_home
 from deckwatch.runtime.tls import client_context
@@ -177,7 +177,7 @@ async def run(
     check_listen(listen, token=token, insecure=settings.insecure)
     tls = client_context(settings.tls) if url.scheme == "https" else None
     place = settings.state_dir or state_home(env) / "agent"
-    _raise_file_limit()
+    raise_file_limit()  # every followed file is held open
     async with AsyncExitStack() as ending:
         state_dir = ending.enter_context(DataDir.open(place, STATE_VERSION, part="agent"))
         client = await ending.enter_async_context(Client(url, settings.ship, token=token, tls=tls))
@@ -217,14 +217,3 @@ def _registry() -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
-
-
-def _raise_file_limit() -> None:
-    """Every followed file is held open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == hard:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError) as error:
-        log.warning("at most %d files can be held open: %s", soft, error)

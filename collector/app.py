@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from collector.api.logs import LogApi
 from collector.api.metrics import MetricsApi
-from collector.intake.epoch import open_epoch
+from collector.intake.epoch import mark_sealed, open_epoch, take_sealed
 from collector.intake.http import Intake
 from collector.intake.journal import Entry, Journal, Kind
 from collector.intake.positions import Positions
@@ -37,6 +37,7 @@ from deckwatch.runtime.announce import Announced, announce
 from deckwatch.runtime.clock import Clock, SystemClock
 from deckwatch.runtime.datadir import DataDir
 from deckwatch.runtime.http import serve
+from deckwatch.runtime.limits import raise_file_limit
 from deckwatch.runtime.listen import check_listen, parse_listen
 from deckwatch.runtime.places import state_home
 from deckwatch.runtime.tls import server_context
@@ -90,7 +91,7 @@ class Collector:
             settings.intake,
             self.journal,
             self.positions,
-            epoch=open_epoch(folder, renew=self.journal.damage is not None),
+            epoch=open_epoch(folder, renew=not take_sealed(folder) or self.journal.damage is not None),
             name=platform.node(),
             clock=clock,
             registry=self.registry,
@@ -149,6 +150,7 @@ class Collector:
         server = await serve(
             app, parse_listen(self.settings.listen), tls=server_context(self.settings.tls), data_dir=self.data_dir
         )
+        report: DrainReport | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(self.pipeline.run(), name="pipeline")]
@@ -166,6 +168,8 @@ class Collector:
             self.pipeline.close()
             self.search.close()
             self.store.close()
+        if report.drained:
+            mark_sealed(self.data_dir.path)
         announce(
             Announced.DRAINED,
             "the collector stopped; " + ("everything is sealed" if report.drained else "the journal keeps the rest"),
@@ -222,6 +226,7 @@ async def run(
     """The daemon, until `stop` is set. `attach` plugs in what stands above the collector. Raises Unusable where it
     can't start."""
     sys.setswitchinterval(0.002)  # the pipeline's thread must not keep requests waiting
+    raise_file_limit()  # every segment is held open
     with DataDir.open(data_folder(settings, env), DATA_VERSION, part="collector") as data_dir:
         collector = Collector(settings, data_dir, SystemClock())
         if attach is not None:

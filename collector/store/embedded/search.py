@@ -198,14 +198,16 @@ class EmbeddedSearch:
                 try:
                     result = await future
                 except (OSError, ValueError) as error:
-                    if not isinstance(block, SegmentBlock):
+                    if not isinstance(block, SegmentBlock) or not await self._is_damaged(block, error):
                         raise
-                    await self._loop.run_in_executor(None, self._store.damaged, block.segment.id, error)
                     continue
                 yield place, result
         finally:
             for _, _, future in ahead:
                 future.cancel()
+
+    async def _is_damaged(self, block: SegmentBlock, error: Exception) -> bool:
+        return await self._loop.run_in_executor(None, self._store.damaged, block.segment.id, error)
 
     async def _each(self, blocks: Iterable[Block], work: Callable[[Block], T]) -> AsyncGenerator[T]:
         async for _, result in self._numbered(blocks, work):

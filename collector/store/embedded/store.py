@@ -7,6 +7,7 @@ retains. Each publishes by putting a new Snapshot in place of the old one, under
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -24,9 +25,13 @@ from collector.store.embedded.settings import EmbeddedStoreSettings
 from collector.store.embedded.snapshot import Snapshot, TenantBlocks
 from collector.store.protocol import STORED_ROWS
 from deckwatch.runtime.clock import Clock
+from deckwatch.runtime.faults import Unusable
 from deckwatch.wire.model import Position
 
 log = logging.getLogger(__name__)
+
+_NO_DAMAGE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
+"""What the system wouldn't do for us; the file may be sound."""
 
 
 class Sealing(msgspec.Struct, frozen=True):
@@ -43,8 +48,8 @@ class Sealing(msgspec.Struct, frozen=True):
 
 class EmbeddedStore:
     def __init__(self, folder: Path, settings: EmbeddedStoreSettings, clock: Clock) -> None:
-        """Raises Unusable where the folder is of a newer version. A damaged segment is set aside with an error line;
-        the others serve."""
+        """Raises Unusable where the folder is of a newer version or the system won't open its files. A damaged segment
+        is set aside with an error line; the others serve."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.settings = settings
         self.manifest = Manifest(folder / "manifest.sqlite")
@@ -111,19 +116,35 @@ class EmbeddedStore:
             tenants[tenant] = TenantBlocks(before.sealed, before.sealing, blocks)
         self._snapshot = Snapshot(tenants, self._origins, self._newest_seq)
 
-    def damaged(self, segment: int, error: Exception) -> None:
-        """A reader found that a segment can't be read: it is set aside, loudly, and the rest keeps serving."""
+    def damaged(self, segment: int, error: Exception) -> bool:
+        """A reader failed over a segment. Are its bytes not those that were written? Then it is set aside, loudly, and
+        the rest keeps serving. False: they are, or the segment is no longer ours; the fault is another one."""
+        row = self._rows.get(segment)
+        if row is None or not (row.damaged or self._is_damaged(row)):
+            return False
         with self._lock:
-            row = self._rows.get(segment)
-            if row is None or self._segments.pop(segment, None) is None:
-                return
-            self._set_aside(row, error)
-            self._publish()
+            if self._segments.pop(segment, None) is not None:
+                self._set_aside(self._rows[segment], error)
+                self._publish()
+        return True
+
+    def _is_damaged(self, row: SegmentRow) -> bool:
+        try:
+            self._folder.verify(row)
+        except FileNotFoundError:
+            return row.id in self._rows  # not where compaction or retention has just removed it
+        except OSError as error:
+            return error.errno not in _NO_DAMAGE
+        except ValueError:
+            return True
+        return False
 
     def _open(self, row: SegmentRow) -> Segment | None:
         try:
             return self._folder.open(row)
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _NO_DAMAGE:
+                raise Unusable(f"{self._folder.base_of(row)}: cannot be opened: {error.strerror}") from error
             self._set_aside(row, error)
             return None
 
@@ -336,10 +357,14 @@ class EmbeddedStore:
         """All records of some segments; None where one could not be read (it is set aside then)."""
         parts = []
         for row in group:
+            segment = self._segments.get(row.id)
+            if segment is None:  # a reader has just found it damaged
+                return None
             try:
-                parts += [block.read(STORED_ROWS) for block in self._segments[row.id].blocks]
+                parts += [block.read(STORED_ROWS) for block in segment.blocks]
             except (OSError, ValueError) as error:
-                self.damaged(row.id, error)
+                if not self.damaged(row.id, error):
+                    raise
                 return None
         return pl.concat(parts)
 

@@ -299,6 +299,47 @@ async def test_a_tenant_may_have_a_name_longer_than_a_file_may(tmp_path: Path) -
     store.close()
 
 
+async def test_a_reader_that_fails_over_a_sound_segment_sets_nothing_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path)
+    fill(store, range(3))
+    seal(store, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("collector.store.embedded.scan.values", raising(ValueError("a fault of ours")))
+        with pytest.raises(ValueError, match="a fault of ours"):
+            await messages(store)
+    assert await messages(store) == expected(range(3))
+    store.close()
+
+
+async def test_want_of_descriptors_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(tmp_path)
+    fill(store, range(3))
+    seal(store, 2)
+    store.close()
+    with monkeypatch.context() as patch:
+        fault = OSError(errno.EMFILE, "Too many open files")
+        patch.setattr("collector.store.embedded.segments.SegmentFolder.open", raising(fault))
+        with pytest.raises(Unusable, match="cannot be opened: Too many open files"):
+            open_store(tmp_path)
+    assert not list(tmp_path.glob("segments/*/*/*.damaged"))
+    store = open_store(tmp_path)
+    assert await messages(store) == expected(range(3))
+    store.close()
+
+
+async def test_a_segment_that_a_reader_sets_aside_does_not_end_compaction(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for seq in range(5):
+        fill(store, range(seq, seq + 1))
+        seal(store, seq)
+    first = store.segment_rows[0]
+    store._segments.pop(first.id)  # as a reader's thread does, a moment before it says so
+    assert store._read_whole(store.segment_rows) is None
+    store.close()
+
+
 def raising(fault: Exception) -> Callable[..., NoReturn]:
     def fail(*values: object) -> NoReturn:
         raise fault
