@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.records import IOSTREAMS, LEVELS, Origin
-from collector.search.fields import origin_fields
+from collector.search.fields import ORIGIN_FIELDS, origin_fields
 from collector.store.embedded import wordfilter
 from collector.store.protocol import STORED_ROWS
 from deckwatch.wire.identity import crc32c
@@ -48,6 +48,7 @@ _PARQUET_NAME = {
     "ingested": "event.ingested",
     "origin": "deckwatch.origin",
 }
+_OWN_NAMES = frozenset(_PARQUET_NAME.values())
 _CODED = {"level": LEVELS, "iostream": IOSTREAMS}
 _DELTA = ("ts", "start", "end", "seq", "ingested")
 _TIME = ("ts", "ingested")
@@ -176,8 +177,8 @@ class _OriginColumns:
     def __init__(self, origins: Mapping[int, Origin]) -> None:
         self._ids = np.array(sorted(origins), np.uint32)
         described = [origin_fields(origins[int(id_)]) for id_ in self._ids]
-        taken = set(_PARQUET_NAME.values())
-        self.names = sorted({name for fields in described for name in fields} - taken)
+        # The fields of ORIGIN_FIELDS always, so that a query over the files may name them whoever wrote.
+        self.names = sorted({*ORIGIN_FIELDS, *(name for fields in described for name in fields)} - _OWN_NAMES)
         self._columns = {name: _coded([fields.get(name) for fields in described]) for name in self.names}
 
     def spread(self, origin: npt.NDArray[np.uint32]) -> dict[str, pa.Array]:
