@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_CACHE_BYTES = 64 << 20  # of batches that wait decoded; what is beyond is read from the journal again
+_CACHE_BYTES = 16 << 20  # of batches that wait decoded; what is beyond is read from the journal again
 _GROUP_BYTES = 16 << 20
 _CLOSE_EVERY_S = 0.1
 _GROUP_AGE_NS = 1_000_000_000  # a trace that nothing was added to for so long is complete
