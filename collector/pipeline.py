@@ -206,6 +206,8 @@ class Pipeline:
         if entry is None or entry.seq != seq:
             self._reader = self._journal.read(seq - 1)
             entry = next(self._reader)
+            if entry.seq != seq:
+                raise RuntimeError(f"the journal gives entry {entry.seq} where {seq} is to be applied")
         return _Cached(entry, None, 0)
 
     def _apply_decision(self, entry: Entry, told: list[Told]) -> None:

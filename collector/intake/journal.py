@@ -93,7 +93,7 @@ class Journal:
         self._segments: list[_Segment] = []
         self.damage: Damage | None = None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._load()
+        self._load(next_seq)
         last = self._segments[-1].last_seq if self._segments else -1
         self._next_seq = max(next_seq, last + 1)
         self._durable_seq = self._next_seq - 1
@@ -114,10 +114,14 @@ class Journal:
 
     # Start -----------------------------------------------------------------------------------------------------
 
-    def _load(self) -> None:
+    def _load(self, next_seq: int) -> None:
         paths = sorted(self._folder.glob("*.journal"))
         for place, path in enumerate(paths):
             segment, good = _scan(path)
+            last = self._segments[-1].last_seq if self._segments else segment.first_seq - 1
+            if segment.first_seq > max(last + 1, next_seq):
+                self._miss(path, last, following=paths[place:])
+                return
             if segment.last_seq >= segment.first_seq:
                 self._segments.append(segment)
             if good == path.stat().st_size and (good or place == len(paths) - 1):
@@ -127,6 +131,18 @@ class Journal:
             last = segment.last_seq if segment.last_seq >= segment.first_seq else segment.first_seq - 1
             self._cut(path, good, last, following=paths[place + 1 :])
             return
+
+    def _miss(self, path: Path, last_seq: int, following: list[Path]) -> None:
+        """A file is gone. What lies behind it can't stand alone: the positions in it count what was lost as held."""
+        self.damage = Damage(path, 0, last_seq)
+        log.error(
+            "journal: the file before %s is missing; everything behind entry %d is set aside as *.damaged and asked for"
+            " again from the agents",
+            path,
+            last_seq,
+        )
+        for other in following:
+            other.rename(other.with_suffix(".damaged"))
 
     def _cut(self, path: Path, good: int, last_seq: int, following: list[Path]) -> None:
         """A torn tail of the last file is what a crash leaves: nothing in it was acked. Anything else is damage:
@@ -249,11 +265,16 @@ class Journal:
 
     def read(self, after_seq: int) -> Iterator[Entry]:
         """Entries with seq > `after_seq` that are durable when they are reached, in order."""
-        starts = [segment.first_seq for segment in self._segments]
-        place = max(0, bisect.bisect_right(starts, after_seq + 1) - 1)
-        for segment in list(self._segments[place:]):
-            for entry in _entries(segment.path):
-                if entry.seq > self._durable_seq:
+        segments = list(self._segments)  # at once: the event loop may trim it while another thread reads
+        place = max(0, bisect.bisect_right(segments, after_seq + 1, key=lambda segment: segment.first_seq) - 1)
+        for segment in segments[place:]:
+            entries = _entries(segment.path)
+            while True:
+                durable = self._durable_seq  # before it is read: what is not durable may be taken back and replaced
+                entry = next(entries, None)
+                if entry is None:
+                    break
+                if entry.seq > durable:
                     return
                 if entry.seq > after_seq:
                     yield entry
@@ -315,8 +336,9 @@ def _check_header(path: Path, header: bytes) -> int | None:
 
 
 def _walk(path: Path) -> Iterator[tuple[Entry, int]]:
-    """(entry, byte behind it) up to the first one that is not whole."""
-    with path.open("rb") as file:
+    """(entry, byte behind it) up to the first one that is not whole. Read without a buffer: of a write that failed it
+    would keep what the file no longer has."""
+    with path.open("rb", buffering=0) as file:
         if _check_header(path, file.read(_FILE_HEADER.size)) is None:
             return
         at = _FILE_HEADER.size

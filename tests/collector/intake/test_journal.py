@@ -9,6 +9,7 @@ import random
 import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,3 +155,62 @@ async def test_a_full_disk_takes_nothing_and_recovers(tmp_path: Path, monkeypatc
     assert journal.durable_seq == 1
     await journal.close()
     assert payloads_of(Journal(tmp_path)) == [b"before", b"after"]
+
+
+async def test_a_missing_file_is_damage_and_not_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    payloads = await filled(tmp_path, 50)
+    paths = sorted(tmp_path.glob("*.journal"))
+    missing = int(paths[3].stem, 16)
+    paths[3].unlink()
+    journal = Journal(tmp_path)
+    assert payloads_of(journal) == payloads[:missing]
+    assert journal.damage is not None
+    assert journal.damage.after_seq == missing - 1
+    assert f"everything behind entry {missing - 1} is set aside" in caplog.text
+    assert len(list(tmp_path.glob("*.damaged"))) == len(paths) - 4
+    await journal.close()
+
+
+async def test_files_that_are_no_longer_needed_may_be_missing(tmp_path: Path) -> None:
+    """A power cut may bring trimmed files back, and not all of them."""
+    payloads = await filled(tmp_path, 50)
+    paths = sorted(tmp_path.glob("*.journal"))
+    paths[1].unlink()
+    needed = int(paths[2].stem, 16)
+    journal = Journal(tmp_path, next_seq=needed)
+    assert journal.damage is None
+    assert payloads_of(journal, needed - 1) == payloads[needed:]
+    await journal.close()
+
+
+async def test_a_reader_never_gives_what_was_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path)
+    await journal.submit(Kind.BATCH, 1, b"first")
+    reader = journal.read(-1)
+
+    def read_then_fail(descriptor: int) -> None:
+        assert next(reader).payload == b"first"
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", read_then_fail)
+        with pytest.raises(Retry):
+            await journal.submit(Kind.BATCH, 1, b"taken back")
+    await journal.submit(Kind.BATCH, 1, b"second")
+    assert [entry.payload for entry in reader] == [b"second"]
+    await journal.close()
+
+
+async def test_trimming_while_a_reader_begins_skips_nothing(tmp_path: Path) -> None:
+    class Trimmed(list[Any]):
+        def __getitem__(self, at: Any) -> Any:
+            if isinstance(at, slice):
+                del self[0]  # by the event loop, between two steps of the reader's thread
+            return super().__getitem__(at)
+
+    payloads = await filled(tmp_path, 50)
+    journal = Journal(tmp_path)
+    after = journal._segments[1].first_seq
+    journal._segments = Trimmed(journal._segments)
+    assert payloads_of(journal, after) == payloads[after + 1 :]
+    await journal.close()
