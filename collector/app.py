@@ -150,7 +150,6 @@ class Collector:
         server = await serve(
             app, parse_listen(self.settings.listen), tls=server_context(self.settings.tls), data_dir=self.data_dir
         )
-        report: DrainReport | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(self.pipeline.run(), name="pipeline")]
@@ -168,7 +167,7 @@ class Collector:
             self.pipeline.close()
             self.search.close()
             self.store.close()
-        if report.drained:
+        if self.store.committed_seq >= self.journal.durable_seq:
             mark_sealed(self.data_dir.path)
         announce(
             Announced.DRAINED,

@@ -282,7 +282,7 @@ class Pipe:
         if applied.rewound:
             self._hungry.set()
         if ack.epoch != self._epoch:
-            log.warning("the collector's epoch has changed: it was restored; comparing all positions")
+            log.info("the collector was restored, or started again after a crash: comparing all positions")
             await self._greet()
         if applied.retry:
             await self._wait(Retry(applied.retry))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,3 +67,64 @@ def test_file_names_that_are_no_utf8_or_hold_control_characters(start: Start, lo
     pair.wait_drained(30)
     assert sorted(messages(pair)) == ["escape", "live", "more", "rotated"]
     assert "Traceback" not in pair.agent.printed() + pair.collector.printed()
+
+
+def wait_until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.1)
+
+
+def cut_by_a_byte(journal: Path) -> None:
+    os.truncate(journal, journal.stat().st_size - 1)
+
+
+def cut_in_half(journal: Path) -> None:
+    os.truncate(journal, journal.stat().st_size // 2)
+
+
+def cut_to_nothing_but_its_header(journal: Path) -> None:
+    os.truncate(journal, 16)
+
+
+def torn_in_its_header(journal: Path) -> None:
+    os.truncate(journal, 5)
+
+
+def overwritten_in_the_middle(journal: Path) -> None:
+    data = bytearray(journal.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    journal.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        cut_by_a_byte,
+        cut_in_half,
+        cut_to_nothing_but_its_header,
+        torn_in_its_header,
+        overwritten_in_the_middle,
+        Path.unlink,
+    ],
+    ids=lambda harm: harm.__name__,
+)
+def test_a_journal_that_lost_what_was_acked_is_filled_again(
+    harm: Callable[[Path], None], start: Start, logs: Path, tmp_path: Path
+) -> None:
+    """The lines have been there for long: no new one makes the agent notice that its collector has gone back."""
+    written = [f"line {n}" for n in range(1000)]
+    (logs / "a.log").write_text("".join(f"{line}\n" for line in written[:500]))
+    pair = start()
+    pair.wait_drained(30)
+    with (logs / "a.log").open("a") as file:
+        file.writelines(f"{line}\n" for line in written[500:])
+    pair.wait_drained(30)
+    wait_until(lambda: len(messages(pair)) == 1000)
+    pair.collector.kill()
+    harm(max((tmp_path / "collector/journal").glob("*.journal")))
+    pair.collector.start()
+    wait_until(lambda: len(messages(pair)) >= 1000)
+    pair.wait_drained(30)
+    assert messages(pair) == written
