@@ -43,6 +43,7 @@ _GROUP_BYTES = 16 << 20
 _CLOSE_EVERY_S = 0.1
 _GROUP_AGE_NS = 1_000_000_000  # a trace that nothing was added to for so long is complete
 _MAINTAIN_EVERY_S = 5.0
+_HELD_UP_S = 0.1  # between two attempts to begin a sealing that somebody holds up
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -66,6 +67,7 @@ class _Uncommitted(msgspec.Struct):
     unlisted: set[str] = set()
     gaps: list[GapRow] = []
     dead_letters: list[DeadLetter] = []
+    letter_bytes: int = 0
 
 
 class Pipeline:
@@ -169,10 +171,22 @@ class Pipeline:
         self._applied_seq = last
         for one in told:
             self._tell(one)
-        if self._store.hot_text_bytes >= 3 * self._store.settings.seal_bytes and self._sealing is not None:
-            await asyncio.shield(self._sealing)  # the disk is slower than what comes in: intake answers 429 meanwhile
+        await self._make_room()
         if self._seal_is_due():
             await self._begin_seal()
+
+    async def _make_room(self) -> None:
+        """The disk is slower than what comes in, or takes nothing: what waits stays in the journal, and intake answers
+        429 until there is room in memory again."""
+        while self._waiting_bytes() >= 3 * self._store.settings.seal_bytes:
+            await self._begin_seal()
+            if self._held_up:
+                await self._clock.sleep(_HELD_UP_S)
+            elif self._sealing is not None:
+                await asyncio.shield(self._sealing)
+
+    def _waiting_bytes(self) -> int:
+        return self._store.hot_bytes + self._uncommitted.letter_bytes
 
     async def _in_worker(self, work: Callable[..., T], *values: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *values)
@@ -252,6 +266,7 @@ class Pipeline:
         self._uncommitted.dead_letters.append(
             DeadLetter(entry.seq, entry.received_ns, info.tenant, key, start, reason, payload)
         )
+        self._uncommitted.letter_bytes += len(payload)
         self._metrics.dead_letters.inc()
 
     def _unpack(self, entry: Entry, batch: Batch, stream: int, start: int, data: bytes, told: list[Told]) -> None:
@@ -314,11 +329,10 @@ class Pipeline:
     def _seal_is_due(self) -> bool:
         if self._sealing is not None and not self._sealing.done():
             return False
-        hot = self._store.hot_text_bytes
         age_s = self._clock.monotonic() - self._sealed_at
         settings = self._store.settings
         behind = self._applied_seq > self._store.committed_seq
-        return hot >= settings.seal_bytes or (behind and age_s >= settings.seal_age_s)
+        return self._waiting_bytes() >= settings.seal_bytes or (behind and age_s >= settings.seal_age_s)
 
     async def _begin_seal(self) -> None:
         """Nothing where one goes on: a second one would take the first one's place before that is committed."""
@@ -371,6 +385,7 @@ class Pipeline:
 
     async def _maintain(self) -> None:
         loop = asyncio.get_running_loop()
+        failing = False
         while True:
             await self._clock.sleep(_MAINTAIN_EVERY_S)
             if self._seal_is_due():
@@ -382,8 +397,16 @@ class Pipeline:
                 self._forget(
                     await loop.run_in_executor(self._maintenance, self._store.manifest.forget_streams, seen_before_ns)
                 )
-            except OSError as error:
-                log.error("store: maintenance failed and will be tried again: %s", error)
+            except Exception as error:
+                # Old segments that can't be dropped or put together are no reason to take nothing new.
+                if not failing:
+                    plain = isinstance(error, OSError)
+                    log.error("store: maintenance failed and will be tried again: %s", error, exc_info=not plain)
+                failing = True
+            else:
+                if failing:
+                    log.warning("store: maintenance works again")
+                failing = False
 
     # End -------------------------------------------------------------------------------------------------------
 
@@ -399,7 +422,7 @@ class Pipeline:
                 while self._applied_seq > self._store.committed_seq:
                     await self._begin_seal()
                     if self._held_up:
-                        await self._clock.sleep(_CLOSE_EVERY_S)
+                        await self._clock.sleep(_HELD_UP_S)
                     elif self._sealing is not None:
                         await asyncio.shield(self._sealing)
         except TimeoutError:

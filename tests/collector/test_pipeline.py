@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -20,10 +21,12 @@ from collector.intake.record import encode_record
 from collector.parse.parser import Parser
 from collector.parse.settings import ParseSettings
 from collector.pipeline import Pipeline
+from collector.records import RecordFrame
 from collector.store.embedded.manifest import Sealed
 from collector.store.embedded.settings import EmbeddedStoreSettings
 from collector.store.embedded.store import EmbeddedStore
 from deckwatch.runtime.clock import SystemClock
+from deckwatch.runtime.faults import Retry
 from deckwatch.wire.codec import BatchCompressor
 from deckwatch.wire.model import Batch
 from tests.fixtures.push import Stream
@@ -32,10 +35,10 @@ from tests.fixtures.push import Stream
 class Rig:
     """What a collector has between its intake and its searches."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: float) -> None:
         clock = SystemClock()
         self.clock = clock
-        self.store = EmbeddedStore(folder / "store", EmbeddedStoreSettings(), clock)
+        self.store = EmbeddedStore(folder / "store", msgspec.convert(settings, EmbeddedStoreSettings), clock)
         self.journal = Journal(folder / "journal", next_seq=self.store.committed_seq + 1)
         self.pipeline = Pipeline(
             self.journal, Parser(ParseSettings()), self.store, clock=clock, registry=CollectorRegistry()
@@ -163,3 +166,57 @@ async def test_the_worker_does_not_run_ahead_of_what_was_offered(rig: Rig, monke
     await rig.apply()
     assert len(rig.messages()) == 6
     assert (rig.pipeline._cache, rig.pipeline.pending_bytes()) == ({}, 0)
+
+
+async def test_lines_without_text_are_sealed_before_their_rows_fill_the_memory(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, seal_bytes=1 << 20)
+    await rig.offer(b"\n" * 20_000)
+    await rig.apply()
+    assert (rig.store.hot_text_bytes, rig.pipeline._sealing) == (0, None)
+    await rig.offer(b"\n" * 20_000)
+    await rig.apply()
+    assert rig.pipeline._sealing is not None
+    await rig.close()
+
+
+async def test_dead_letters_are_sealed_before_they_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, seal_bytes=1 << 20)
+    monkeypatch.setattr(rig.pipeline._parser, "parse", lambda entry: 1 // 0)
+    await rig.offer(b"x" * (1 << 20))
+    await rig.apply()
+    assert rig.pipeline._sealing is not None
+    await rig.pipeline._sealing
+    assert rig.store.manifest.dead_letter_count() == 1
+    await rig.close()
+
+
+class Stubborn:
+    """A consumer whose database is full."""
+
+    name = "stubborn"
+    full = True
+
+    def position(self) -> int:
+        return -1
+
+    def consume(self, frame: RecordFrame) -> None: ...
+
+    def commit(self, seq: int) -> None:
+        if self.full:
+            raise Retry("the database is full")
+
+
+async def test_while_a_consumer_cannot_commit_the_memory_does_not_grow(tmp_path: Path) -> None:
+    rig, consumer = Rig(tmp_path, seal_bytes=1 << 20), Stubborn()
+    rig.pipeline.add_records(consumer)
+    text = b"x" * (1 << 19)
+    await rig.offer(*[text] * 80)
+    applying = asyncio.create_task(rig.apply())
+    done, _ = await asyncio.wait([applying], timeout=1.0)
+    assert not done
+    consumer.full = False
+    await applying
+    assert rig.pipeline.pending_bytes() == 0
+    await rig.close()

@@ -30,6 +30,8 @@ from deckwatch.wire.model import Position
 
 log = logging.getLogger(__name__)
 
+_LEAST_ROW_BYTES = 32
+"""As which a row counts at least: it takes 64 bytes beside its text, however short that is."""
 _NO_DAMAGE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
 """What the system wouldn't do for us; the file may be sound."""
 
@@ -86,9 +88,15 @@ class EmbeddedStore:
     @property
     def hot_text_bytes(self) -> int:
         """Text that waits in memory, the part that is just being sealed included."""
-        snapshot = self._snapshot
-        blocks = [block for tenant in snapshot.tenants.values() for block in (*tenant.hot, *tenant.sealing)]
-        return sum(block.stats.text_bytes for block in blocks)
+        return sum(block.stats.text_bytes for block in self._in_memory())
+
+    @property
+    def hot_bytes(self) -> int:
+        """What a sealing is measured by: the text, or more where so many lines are short that their rows weigh more."""
+        return sum(max(block.stats.text_bytes, block.stats.rows * _LEAST_ROW_BYTES) for block in self._in_memory())
+
+    def _in_memory(self) -> list[HotBlock]:
+        return [block for tenant in self._snapshot.tenants.values() for block in (*tenant.hot, *tenant.sealing)]
 
     @property
     def segment_rows(self) -> list[SegmentRow]:
