@@ -11,6 +11,7 @@ import sys
 import click
 
 FULL = (
+    ("Peers, where their binaries are given", ["tests.bench.peers"]),
     ("The agent alone, file to acked", ["tests.bench.agent_throughput"]),
     ("Agent and collector, generated lines", ["tests.bench.pipeline_speed", "--size", "200MB"]),
     ("Agent and collector, real lines", ["tests.bench.pipeline_speed", "--size", "200MB", "--kind", "real"]),
@@ -18,7 +19,9 @@ FULL = (
     ("The store, real lines", ["tests.bench.store_speed", "--lines", "2M", "--kind", "real"]),
     ("Parsing, step by step", ["tests.bench.parse_speed"]),
     ("A sweep over 50 containers", ["tests.bench.sample_sweep"]),
+    ("The idle agent among 50 containers", ["tests.bench.idle_agent"]),
     ("Line written to found, to webhook", ["tests.bench.latency"]),
+    ("Memory behind a backlog of 2 GB", ["tests.bench.backlog"]),
 )
 QUICK = (
     ("Agent and collector, generated lines", ["tests.bench.pipeline_speed", "--size", "50MB", "--runs", "1"]),

@@ -1,6 +1,6 @@
 """What an idle agent costs: quiet containers of a real Docker engine, metrics every 10 s, nothing written.
 
-    python -m tests.bench.idle_agent [--containers 50] [--seconds 120]
+python -m tests.bench.idle_agent [--containers 50] [--seconds 120]
 """
 
 from __future__ import annotations
