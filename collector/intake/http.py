@@ -111,7 +111,12 @@ class Intake:
 
     async def ingest(self, request: web.Request) -> web.Response:
         try:
-            ack = await self._take(await self._body(request, BATCH_TYPE))
+            body = await self._body(request, BATCH_TYPE)
+            self._inflight_bytes += len(body)
+            try:
+                ack = await self._take(body)
+            finally:
+                self._inflight_bytes -= len(body)
         except Refused as refused:
             return self._refuse(refused)
         return web.Response(body=encode_ack(ack), content_type=ACK_TYPE)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ import msgspec
 import pytest
 
 from collector.app import DATA_VERSION, Collector
+from collector.intake.journal import Entry
 from collector.intake.settings import IntakeSettings
 from collector.settings import CollectorSettings
 from deckwatch.runtime.clock import SystemClock
@@ -243,6 +246,31 @@ async def test_what_could_never_be_stored_is_not_journaled(tmp_path: Path, batch
         assert answer.refusal is not None
         assert (answer.status, answer.refusal.error) == (400, "malformed")
         assert one.collector.journal.durable_seq == -1
+
+
+async def test_bodies_that_wait_for_the_disk_count_as_being_taken_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, released = Stream(), threading.Event()
+    body = BatchCompressor().encode(stream.batch([stream.chunk(os.urandom(700_000) + b"\n", eof=True)]))
+    async with running(tmp_path, intake=IntakeSettings(max_inflight_bytes=1 << 20)) as one:
+        write = one.collector.journal._write
+
+        def slow(entries: list[Entry]) -> None:
+            released.wait(10)
+            write(entries)
+
+        monkeypatch.setattr(one.collector.journal, "_write", slow)
+        first = asyncio.create_task(one.push.post(body))
+        try:
+            async with asyncio.timeout(5):
+                while not one.collector.journal._waiting and one.collector.journal._writer is None:
+                    await asyncio.sleep(0.01)
+            assert (await one.push.post(body)).status == 429
+        finally:
+            released.set()
+        assert (await first).status == 200
+        assert (await one.push.post(body)).status == 200
 
 
 async def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
