@@ -50,7 +50,7 @@ def plain_line(record: Record) -> str:
 def terminal_line(record: Record, *, matched: bool = True) -> Text:
     """Local time. Control characters and escape sequences of the message are taken out: it must not steer the
     terminal. `matched=False`: a line of context."""
-    level, source = str(record.get("log.level", "")), source_of(record)
+    level, source = str(record.get("log.level") or ""), source_of(record)
     line = Text()
     line.append(f"{local_time(str(record['@timestamp']))} ", style="dim")
     line.append(f"{_fitted(source):{_NAME_WIDTH}} ", style=container_style(source))
@@ -62,7 +62,7 @@ def terminal_line(record: Record, *, matched: bool = True) -> Text:
 def source_of(record: Record) -> str:
     """The container's name, else its id, else the file's name, else the host."""
     path = str(record.get("log.file.path", ""))
-    container_id = str(record.get("container.id", ""))[:12]
+    container_id = str(record.get("container.id") or "")[:12]
     found = record.get("container.name") or container_id or path.rsplit("/", 1)[-1] or record.get("host.name")
     return one_word(str(found or "-"))
 

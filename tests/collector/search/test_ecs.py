@@ -5,9 +5,10 @@ import json
 import polars as pl
 import pytest
 
-from collector.records import LEVELS
-from collector.search.ecs import to_documents, to_lines, to_ndjson
+from collector.records import LEVELS, Origin
+from collector.search.ecs import ALWAYS, to_documents, to_lines, to_ndjson
 from collector.search.fields import public_name
+from deckwatch.wire.model import Context
 from tests.fixtures.records import SECOND, T0, Line, frame, origin
 
 WEB = origin("web")
@@ -51,10 +52,14 @@ def test_a_whole_document() -> None:
     }
 
 
-def test_what_is_absent_is_left_out() -> None:
+def test_what_scripts_rely_on_is_always_there_and_other_absent_fields_are_left_out() -> None:
     (document,) = documents(Line("hello", iostream=""))
-    assert not {"log.level", "log.iostream", "log.flags"} & document.keys()
-    assert None not in document.values()
+    assert set(ALWAYS) <= document.keys()
+    assert {name for name, value in document.items() if value is None} == {"log.level", "log.iostream"}
+    assert "log.flags" not in document
+    file = Origin("0" * 32, "default", Context("host-1", "/var/log/app.log"))
+    (document,) = to_documents(frame(0, (file,), [Line("hello")]).rows, {0: file})
+    assert (document["container.id"], document["container.name"], document["host.name"]) == (None, None, "host-1")
 
 
 def test_rows_of_a_record_frame_have_no_seq() -> None:
