@@ -27,6 +27,7 @@ class Parser:
     def __init__(self, settings: ParseSettings) -> None:
         self._settings = settings
         self._open: dict[str, OpenStream] = {}
+        self._open_bytes = 0
         self._keys = StreamKeys()
         self._plan = Plan(settings)
         self._scratch = Scratch()
@@ -67,9 +68,10 @@ class Parser:
             segments.append(segment)
             self._keep(key, msgspec.structs.replace(stream, groups=left) if left or stream.rest or stream.mid else None)
         for key in decision.cut:
-            cut = self._open.pop(key, None)
+            cut = self._open.get(key)
             if cut is not None:
                 segments.append(Segment.of_open(cut, CUT))
+                self._keep(key, None)
         return build_frame(seq, received_ns, self._work(segments, received_ns))
 
     def state(self) -> bytes:
@@ -79,6 +81,7 @@ class Parser:
     def restore(self, saved: bytes) -> None:
         """Go on behind the entry at which `saved` was taken. Raises Reject where it can't be read."""
         self._open = {stream.key: stream for stream in decode_state(saved)}
+        self._open_bytes = sum(stream.size_bytes for stream in self._open.values())
 
     @property
     def open_streams(self) -> int:
@@ -87,8 +90,9 @@ class Parser:
 
     @property
     def open_bytes(self) -> int:
-        """Text that is kept: durable in the journal, not yet searchable."""
-        return sum(stream.size_bytes for stream in self._open.values())
+        """Text that is kept: durable in the journal, not yet searchable. Asked after each entry, so it is not summed up
+        over all streams then."""
+        return self._open_bytes
 
     def _work(self, segments: list[Segment], received_ns: int) -> Work:
         work = Work(segments, self._plan, self._scratch)
@@ -98,10 +102,12 @@ class Parser:
         return work
 
     def _keep(self, key: str, stream: OpenStream | None) -> None:
-        if stream is None:
-            self._open.pop(key, None)
-        else:
+        before = self._open.pop(key, None) if stream is None else self._open.get(key)
+        if before is not None:
+            self._open_bytes -= before.size_bytes
+        if stream is not None:
             self._open[key] = stream
+            self._open_bytes += stream.size_bytes
 
 
 def _by_stream(decision: CloseDecision, opened: dict[str, OpenStream]) -> dict[str, tuple[OpenGroup, ...]]:

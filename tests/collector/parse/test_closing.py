@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -110,6 +112,28 @@ def test_text_that_is_cut_for_want_of_memory_is_partial_and_nothing_is_lost() ->
     assert [(r.message[:4], r.flags & FLAG_PARTIAL) for r in records] == [("line", 0), ("aaaa", FLAG_PARTIAL)]
     assert feed.parser.open_bytes == 0
     assert messages(feed.give(b"bbb\n", eof=True)) == ["bbb"]
+
+
+def test_open_bytes_are_those_of_what_is_kept_whatever_happened_to_it() -> None:
+    feed = Feed(Format.PLAIN)
+    steps: list[Callable[[], object]] = [
+        lambda: feed.give(b"one\n"),
+        lambda: feed.give(b"two\n  and more\nunfin"),
+        lambda: feed.give(b"ished\nTraceback (most recent call last):\n  x\n"),
+        lambda: feed.parser.restore(feed.parser.state()),
+        lambda: feed.parser.close(9, 9, feed.parser.close_due(1 << 62) or CloseDecision(())),
+        lambda: feed.give(b"three\nrest"),
+        lambda: feed.gap(500),
+        lambda: feed.give(b"four\nfive"),
+        lambda: feed.end(),
+    ]
+    seen = []
+    for step in steps:
+        step()
+        seen.append(feed.parser.open_bytes)
+        assert seen[-1] == sum(stream.size_bytes for stream in feed.parser._open.values())
+    assert seen[-1] == 0
+    assert max(seen) > 20
 
 
 def test_a_gap_closes_what_is_open() -> None:
