@@ -91,16 +91,24 @@ class Written(msgspec.Struct, frozen=True):
 
 def stats_of(rows: pl.DataFrame) -> BlockStats:
     """`rows` is not empty and has the STORED_ROWS columns."""
-    numbers = rows.select(
-        *(pl.col(name).min().alias(f"min_{name}") for name in ("ts", "seq", "ingested")),
-        *(pl.col(name).max().alias(f"max_{name}") for name in ("ts", "seq", "ingested")),
-        text_bytes=pl.col("message").str.len_bytes().sum().cast(pl.Int64),
-    ).row(0, named=True)
-    levels = 0
-    for code in rows["level"].unique().to_list():
-        levels |= 1 << code
-    origins = tuple(sorted(rows["origin"].unique().to_list()))
-    return BlockStats(rows=rows.height, levels=levels, origins=origins, **numbers)
+    ts, seq, ingested, origin = (_span(rows[name]) for name in ("ts", "seq", "ingested", "origin"))
+    return BlockStats(
+        rows=rows.height,
+        text_bytes=int(rows.select(pl.col("message").str.len_bytes().cast(pl.Int64).sum()).item()),
+        min_ts=ts[0],
+        max_ts=ts[1],
+        min_seq=seq[0],
+        max_seq=seq[1],
+        min_ingested=ingested[0],
+        max_ingested=ingested[1],
+        levels=sum(1 << int(code) for code in np.bincount(rows["level"].to_numpy()).nonzero()[0]),
+        origins=origin[:1] if origin[0] == origin[1] else tuple(sorted(rows["origin"].unique().to_list())),
+    )
+
+
+def _span(numbers: pl.Series) -> tuple[int, int]:
+    values = numbers.to_numpy()
+    return int(values.min()), int(values.max())
 
 
 # Writing -------------------------------------------------------------------------------------------------------

@@ -10,10 +10,12 @@ import contextlib
 import errno
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from collector.records import Origin, RecordFrame
@@ -115,13 +117,12 @@ class EmbeddedStore:
         }
         self._snapshot = Snapshot(tenants, self._origins, self._newest_seq)
 
-    def _publish_hot(self) -> None:
-        """Like _publish where only hot blocks changed: the long tuples of segments stay as they are."""
-        old = self._snapshot.tenants
-        tenants = dict(old)
-        for tenant, blocks in self._hot.items():
-            before = old.get(tenant) or TenantBlocks()
-            tenants[tenant] = TenantBlocks(before.sealed, before.sealing, blocks)
+    def _publish_hot(self, changed: Iterable[str] = ()) -> None:
+        """Like _publish where only hot blocks of some tenants changed: all else stays as it is."""
+        tenants = dict(self._snapshot.tenants)
+        for tenant in changed:
+            before = tenants.get(tenant) or TenantBlocks()
+            tenants[tenant] = TenantBlocks(before.sealed, before.sealing, self._hot[tenant])
         self._snapshot = Snapshot(tenants, self._origins, self._newest_seq)
 
     def damaged(self, segment: int, error: Exception) -> bool:
@@ -174,10 +175,11 @@ class EmbeddedStore:
     def append(self, frame: RecordFrame) -> None:
         """Make a frame searchable. Frames come in ascending `seq`."""
         with self._lock:
-            for tenant, block in self._prepared(frame) if frame.rows.height else []:
+            blocks = self._prepared(frame) if frame.rows.height else []
+            for tenant, block in blocks:
                 self._hot[tenant] = merged((*self._hot.get(tenant, ()), block))
             self._newest_seq = max(self._newest_seq, frame.seq)
-            self._publish_hot()
+            self._publish_hot(tenant for tenant, _ in blocks)
         self.tell()
 
     def advance(self, seq: int) -> None:
@@ -192,31 +194,41 @@ class EmbeddedStore:
             listener()
 
     def _prepared(self, frame: RecordFrame) -> list[tuple[str, HotBlock]]:
-        ids = [self._origin_id(origin) for origin in frame.origins]
-        rows = frame.rows.with_columns(
-            origin=pl.Series(ids, dtype=pl.UInt32).gather(frame.rows["origin"]),
-            seq=pl.lit(frame.seq, pl.Int64),
-            ingested=pl.lit(frame.received_ns, pl.Int64),
-        ).select(list(STORED_ROWS))
-        tenants = {origin.tenant for origin in frame.origins}
+        """Blocks by tenant. Small frames come by the thousand: Series are put together here, without a query plan."""
+        ids = self._ids_of(frame.origins)
+        places = frame.rows["origin"].to_numpy()
+        new = {
+            "origin": pl.Series("origin", ids[places]),
+            "seq": pl.Series("seq", np.full(places.size, frame.seq, np.int64)),
+            "ingested": pl.Series("ingested", np.full(places.size, frame.received_ns, np.int64)),
+        }
+        rows = pl.DataFrame([new[name] if name in new else frame.rows[name] for name in STORED_ROWS])
+        tenants = sorted({origin.tenant for origin in frame.origins})
         if len(tenants) == 1:
-            return [(tenants.pop(), HotBlock(rows))]
-        parts = []
-        for tenant in sorted(tenants):
-            mine = [id_ for id_, origin in zip(ids, frame.origins, strict=True) if origin.tenant == tenant]
-            part = rows.filter(pl.col("origin").is_in(mine))
-            if part.height:
-                parts.append((tenant, HotBlock(part)))
-        return parts
+            return [(tenants[0], HotBlock(rows))]
+        number = {tenant: n for n, tenant in enumerate(tenants)}
+        numbers = np.array([number[origin.tenant] for origin in frame.origins], np.intp)[places]
+        rows = rows[np.argsort(numbers, kind="stable")]
+        ends = np.cumsum(np.bincount(numbers, minlength=len(tenants))).tolist()
+        return [
+            (tenant, HotBlock(rows.slice(start, end - start)))
+            for tenant, start, end in zip(tenants, [0, *ends], ends, strict=False)
+            if end > start
+        ]
 
-    def _origin_id(self, origin: Origin) -> int:
-        id_ = self._origin_ids.get(origin)
-        if id_ is None:
-            id_ = self._next_origin
-            self._next_origin += 1
-            self._origin_ids[origin] = id_
-            self._origins = {**self._origins, id_: origin}
-        return id_
+    def _ids_of(self, origins: Sequence[Origin]) -> npt.NDArray[np.uint32]:
+        ids: list[int] = []
+        fresh: dict[int, Origin] = {}
+        for origin in origins:
+            id_ = self._origin_ids.get(origin)
+            if id_ is None:
+                id_ = self._origin_ids[origin] = self._next_origin
+                self._next_origin += 1
+                fresh[id_] = origin
+            ids.append(id_)
+        if fresh:  # snapshots share the mapping: it is copied, once for a frame
+            self._origins = {**self._origins, **fresh}
+        return np.array(ids, np.uint32)
 
     # Sealing ---------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest, Segm
 from collector.store.embedded.search import EmbeddedSearch
 from collector.store.embedded.settings import EmbeddedStoreSettings
 from collector.store.embedded.store import EmbeddedStore, Sealing, small_neighbours
+from collector.store.protocol import STORED_ROWS
 from deckwatch.runtime.clock import ManualClock
 from deckwatch.runtime.faults import Unusable
 from deckwatch.wire.model import Position
@@ -345,3 +346,17 @@ def raising(fault: Exception) -> Callable[..., NoReturn]:
         raise fault
 
     return fail
+
+
+async def test_a_frame_of_many_tenants_and_origins_is_parted_in_order(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    origins = [origin(f"c{n}", tenant=f"t{n % 3}") for n in range(3000)]
+    lines = [Line(f"{n}", at_s=n, origin=n) for n in range(3000)]
+    store.append(frame(0, origins, lines))
+    for tenant in range(3):
+        (block,) = store.snapshot().of(f"t{tenant}").hot
+        assert block.rows["message"].to_list() == [str(n) for n in range(tenant, 3000, 3)]
+        names = [store.snapshot().origins[id_].context.path for id_ in block.rows["origin"].to_list()]
+        assert names == [f"/logs/c{n}.log" for n in range(tenant, 3000, 3)]
+        assert block.rows.schema == STORED_ROWS
+    store.close()
