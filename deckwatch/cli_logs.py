@@ -18,6 +18,7 @@ from deckwatch.logs.client import AskedWrongly, LogClient
 from deckwatch.logs.out import JsonOut, Out, PlainOut, TerminalOut
 from deckwatch.logs.target import Target, find_target
 from deckwatch.runtime.faults import Unusable
+from deckwatch.runtime.tls import ClientTls
 
 LEVELS = ("trace", "debug", "info", "notice", "warn", "error", "fatal")
 _DEFAULT_LIMIT = 1000
@@ -66,6 +67,9 @@ class Wish(msgspec.Struct, frozen=True):
     type=click.Path(path_type=Path),
     help="File with the bearer token (or DECKWATCH_TOKEN in the environment).",
 )
+@click.option("--ca-file", metavar="FILE", type=click.Path(path_type=Path), help="Authorities (PEM) to trust.")
+@click.option("--cert-file", metavar="FILE", type=click.Path(path_type=Path), help="Client certificate (PEM).")
+@click.option("--key-file", metavar="FILE", type=click.Path(path_type=Path), help="Its private key (PEM).")
 def logs(
     query: tuple[str, ...],
     since: str,
@@ -80,10 +84,13 @@ def logs(
     tenant: str,
     collector: str | None,
     token_file: Path | None,
+    ca_file: Path | None,
+    cert_file: Path | None,
+    key_file: Path | None,
 ) -> None:
     choice = Choice(" ".join(query), since, until, container, level or "", tenant)
     wish = checked(Wish(choice, limit, follow, context, histogram, as_json))
-    target = find_target(collector, token_file, os.environ)
+    target = find_target(collector, token_file, os.environ, ClientTls(ca_file, cert_file, key_file))
     try:
         asyncio.run(_serve(wish, target))
     except AskedWrongly as fault:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from deckwatch.logs.target import Target, find_target
 from deckwatch.runtime.faults import Retry
+from deckwatch.runtime.tls import ClientTls
 from deckwatch.top.client import TopClient
 from deckwatch.top.rows import Answer, Container, SortKey, chosen, ordered
 from deckwatch.top.table import live_view, plain_lines
@@ -39,6 +40,9 @@ from deckwatch.top.table import live_view, plain_lines
     type=click.Path(path_type=Path),
     help="File with the bearer token (or DECKWATCH_TOKEN in the environment).",
 )
+@click.option("--ca-file", metavar="FILE", type=click.Path(path_type=Path), help="Authorities (PEM) to trust.")
+@click.option("--cert-file", metavar="FILE", type=click.Path(path_type=Path), help="Client certificate (PEM).")
+@click.option("--key-file", metavar="FILE", type=click.Path(path_type=Path), help="Its private key (PEM).")
 def top(
     sort: str,
     container: tuple[str, ...],
@@ -48,13 +52,16 @@ def top(
     tenant: str,
     collector: str | None,
     token_file: Path | None,
+    ca_file: Path | None,
+    cert_file: Path | None,
+    key_file: Path | None,
 ) -> None:
     """Containers and what they use.
 
     CPU: 100 % is one core. Memory: the working set, which is what the kernel can't give back. Rates are those between
     the agent's last two looks. A - stands for what isn't known.
     """
-    target = find_target(collector, token_file, os.environ)
+    target = find_target(collector, token_file, os.environ, ClientTls(ca_file, cert_file, key_file))
     view = _View(SortKey(sort), container, host)
     console = Console(highlight=False)
     if once or not console.is_terminal:

@@ -13,7 +13,8 @@ from yarl import URL
 
 from agent.ship.answer import Smaller, Taken, Wait, judge
 from agent.ship.settings import ShipSettings
-from deckwatch.runtime.faults import Reject, Retry, Unusable
+from deckwatch.runtime.faults import Reject, Retry
+from deckwatch.runtime.reach import daemon_url, why_unreachable
 from deckwatch.runtime.settings_fields import Secret
 from deckwatch.wire.codec import ACK_TYPE, BATCH_TYPE, decode_ack
 from deckwatch.wire.model import Ack, Hello, Welcome
@@ -25,13 +26,7 @@ _HELLO_KEYS = 20_000
 
 def collector_url(text: str) -> URL:
     """Raises Unusable."""
-    try:
-        url = URL(text)
-    except ValueError:
-        url = URL()
-    if url.scheme not in ("http", "https") or not url.host:
-        raise Unusable(f"--collector {text}: expected an address like http://collector.example:9428")
-    return url
+    return daemon_url(text, "--collector", example="http://collector.example:9428")
 
 
 class Client:
@@ -97,9 +92,10 @@ class Client:
                     answer += await response.content.read(_MOST_ANSWER_BYTES)
                 verdict = judge(response.status, response.headers, answer)
         except (aiohttp.ClientError, OSError) as error:
-            raise Retry(f"{url.origin()}: {_said(error)}") from None
+            reason = why_unreachable(error, url, options="agent.tls.")
+            raise Retry(f"can't reach the collector at {url.origin()}: {reason}") from None
         except TimeoutError:
-            raise Retry(f"{url.origin()}: no answer in time") from None
+            raise Retry(f"can't reach the collector at {url.origin()}: no answer in time") from None
         match verdict:
             case Taken():
                 return answer
@@ -107,7 +103,3 @@ class Client:
                 raise Retry(f"{url.origin()}: {why}", after_s=after_s)
             case Smaller():
                 return verdict
-
-
-def _said(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -14,6 +13,7 @@ import msgspec
 from deckwatch.logs.target import Target
 from deckwatch.runtime.backoff import Backoff
 from deckwatch.runtime.faults import Fault, Retry, Unusable
+from deckwatch.runtime.reach import why_unreachable
 
 Parameters = Mapping[str, str]
 
@@ -44,7 +44,10 @@ class LogClient:
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_FIRST_S, sock_read=None)
-        self._session = aiohttp.ClientSession(headers=self._target.headers(), timeout=timeout)
+        connector = aiohttp.TCPConnector(ssl=self._target.tls or True)
+        self._session = aiohttp.ClientSession(
+            connector=connector, headers=self._target.headers(), timeout=timeout, trust_env=False
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -114,13 +117,13 @@ class LogClient:
         url = self._target.url.joinpath(path.lstrip("/"))
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_FIRST_S, sock_read=silence_s)
         try:
-            async with self._session.get(url, params=parameters, headers=headers, timeout=timeout) as answer:
+            async with self._session.get(
+                url, params=parameters, headers=headers, timeout=timeout, allow_redirects=False
+            ) as answer:
                 await self._check(answer)
                 yield answer
-        except aiohttp.ClientConnectorError as error:
-            number = error.os_error.errno
-            reason = os.strerror(number) if number and number > 0 else error.os_error.strerror
-            raise Retry(self._unreachable(str(reason))) from None
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise Retry(self._unreachable(why_unreachable(error, url, options="--"))) from None
         except aiohttp.ClientError as error:
             raise Retry(f"the answer of {self._target.url} broke off: {error}") from None
         except TimeoutError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Self
 
 import aiohttp
@@ -10,6 +9,7 @@ import msgspec
 
 from deckwatch.logs.target import Target
 from deckwatch.runtime.faults import Retry, Unusable
+from deckwatch.runtime.reach import why_unreachable
 from deckwatch.top.rows import Answer
 
 _PATH = "api/v1/containers"
@@ -25,7 +25,8 @@ class TopClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers=self._target.headers(), timeout=_TIMEOUT)
+        connector = aiohttp.TCPConnector(ssl=self._target.tls or True)
+        self._session = aiohttp.ClientSession(connector=connector, headers=self._target.headers(), timeout=_TIMEOUT)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -37,11 +38,10 @@ class TopClient:
         assert self._session is not None, "use `async with`"  # noqa: S101
         url = self._target.url.joinpath(_PATH)
         try:
-            async with self._session.get(url, params=self._parameters) as answer:
+            async with self._session.get(url, params=self._parameters, allow_redirects=False) as answer:
                 body, status = await answer.read(), answer.status
-        except aiohttp.ClientConnectorError as error:
-            number = error.os_error.errno
-            raise Retry(self._unreachable(os.strerror(number) if number else str(error.os_error))) from None
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise Retry(self._unreachable(why_unreachable(error, url, options="--"))) from None
         except aiohttp.ClientError as error:
             raise Retry(f"the answer of {self._target.url} broke off: {error}") from None
         except TimeoutError:
