@@ -37,7 +37,7 @@ from collector.api.log_schema import (
 )
 from collector.api.tail import TailApi
 from collector.records import Origin
-from collector.search.ecs import ALWAYS, to_ndjson
+from collector.search.ecs import to_ndjson
 from collector.search.fields import full_name
 from collector.search.times import MAX_NS, MIN_NS, SECOND, rfc3339
 from collector.store.protocol import Bucket, Cursor, LogStore, Order, Page, SearchRequest
