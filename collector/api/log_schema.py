@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from collector.api.endpoint import Parameter
+from collector.search.ecs import ALWAYS
 from deckwatch.wire.model import DEFAULT_TENANT
 
 CURSOR_HEADER = "X-Deckwatch-Cursor"
@@ -13,8 +14,9 @@ _TIME = {"type": "string", "examples": ["2026-01-31T12:00:00Z", "1769860800", "n
 COUNT = {"type": "integer", "minimum": 0}
 RECORD: dict[str, Any] = {
     "type": "object",
-    "description": "A record under ECS names, flat with dots; absent values are left out.",
-    "required": ["@timestamp", "message", "log.offset", "host.name", "deckwatch.seq", "deckwatch.stream"],
+    "description": "A record under ECS names, flat with dots. The required ones are null where they are absent, others "
+    "are left out.",
+    "required": [*ALWAYS],
     "properties": {
         "@timestamp": {"type": "string", "format": "date-time"},
         "message": {"type": "string"},
