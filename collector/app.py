@@ -48,6 +48,14 @@ from deckwatch.wire.model import Position
 log = logging.getLogger(__name__)
 
 DATA_VERSION = 1
+_INDEX = """Deckwatch collector. There is no web UI yet; there is:
+  /api/v1/logs?query=level:error&limit=10   records as JSON lines; also /count /histogram /fields /tail /context
+  /api/v1/containers                        what containers use
+  /api/v1/rules, /api/v1/alerts             as Prometheus answers
+  /api/v1/openapi.json                      all of the logs API
+  /metrics, /healthz
+In a terminal: deckwatch logs --follow, deckwatch top
+"""
 Service = Callable[[], Awaitable[None]]
 
 
@@ -136,9 +144,15 @@ class Collector:
         )
         exposition = Exposition(self.head, [self.registry, *self._registries], self._families)
         metrics = MetricsApi(self.head, exposition, self.clock, self.log_rates.per_second)
-        app.add_routes([web.get("/healthz", self._healthz), *self.intake.routes(), *metrics.routes()])
+        app.add_routes(
+            [web.get("/", self._index), web.get("/healthz", self._healthz), *self.intake.routes(), *metrics.routes()]
+        )
         app.add_routes([*self.log_api.routes(), *self._routes])
         return app
+
+    async def _index(self, request: web.Request) -> web.Response:
+        """For whoever opens the printed address in a browser; there is no UI yet."""
+        return web.Response(text=_INDEX)
 
     async def _healthz(self, request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

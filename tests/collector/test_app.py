@@ -283,6 +283,34 @@ async def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
         assert "at most 1048576 are taken" in answer.refusal.detail
 
 
+async def test_many_small_bodies_that_unpack_to_much_take_turns(tmp_path: Path) -> None:
+    """2 KiB on the wire, 40 MiB in memory: what is unpacked at once is limited, whoever sends how many of them."""
+    chunks = [Stream().chunk(bytes(8 << 20)) for _ in range(5)]
+    body = BatchCompressor(19).encode(Stream().batch(chunks))
+    assert len(body) < 4096
+    async with running(tmp_path) as one:
+        most = 0
+
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                most = max(most, one.collector.intake._unpacked_bytes)
+                await asyncio.sleep(0)
+
+        watching = asyncio.create_task(watch())
+        answers = await asyncio.gather(*(one.push.post(body) for _ in range(20)))
+        watching.cancel()
+        assert most <= 64 << 20
+        assert {answer.status for answer in answers} == {200, 429}
+
+
+async def test_a_batch_of_countless_parts_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path) as one:
+        answer = await one.push.post(BatchCompressor().encode(Stream().batch([Stream().chunk(b"")] * 100_001)))
+        assert answer.refusal is not None
+        assert (answer.status, answer.refusal.error) == (413, "too_large")
+
+
 async def test_versions_are_negotiated(tmp_path: Path) -> None:
     async with running(tmp_path) as one:
         welcome = await one.push.hello(versions=(1, 2))
@@ -335,6 +363,7 @@ async def test_the_address_is_written_and_health_and_metrics_answer(tmp_path: Pa
     async with running(tmp_path) as one:
         assert (tmp_path / "address").read_text().strip() == one.url
         assert await one.get("/healthz") == (200, "ok\n")
+        assert "/api/v1/logs" in (await one.get("/"))[1]
         stream = Stream()
         await one.push.push(stream.batch([stream.chunk(b"x\n")], lag_bytes=2))
         await one.drained()
