@@ -102,6 +102,7 @@ class Journal:
         self._writer: asyncio.Task[None] | None = None
         self._last: asyncio.Future[None] | None = None
         self._failed: str | None = None
+        self._failing = False
 
     @property
     def durable_seq(self) -> int:
@@ -188,8 +189,9 @@ class Journal:
         return done
 
     async def flush(self) -> None:
-        """Wait until all that was submitted is durable; raises Retry where the last of it could not be written."""
-        if self._last is not None:
+        """Wait until all that was submitted is durable; raises Retry where the last of it could not be written. What
+        failed before the call was taken back, and is nothing to wait for."""
+        if self._last is not None and not self._last.done():
             await asyncio.shield(self._last)
 
     async def _write_all(self) -> None:
@@ -202,6 +204,9 @@ class Journal:
             except OSError as error:
                 self._fail(group, error)
                 continue
+            if self._failing:
+                log.warning("journal: writing to %s works again", self._folder)
+            self._failing = False
             self._durable_seq = group[-1].entry.seq
             for one in group:
                 one.durable(one.entry)
@@ -209,7 +214,9 @@ class Journal:
                     one.done.set_result(None)
 
     def _fail(self, group: list[_Submitted], error: OSError) -> None:
-        log.error("journal: cannot write to %s: %s; agents are asked to wait", self._folder, error)
+        if not self._failing:
+            log.error("journal: cannot write to %s: %s; agents are asked to wait", self._folder, error)
+        self._failing = True
         lost = group + list(self._waiting)
         self._waiting.clear()
         self._next_seq = self._durable_seq + 1

@@ -214,3 +214,24 @@ async def test_trimming_while_a_reader_begins_skips_nothing(tmp_path: Path) -> N
     journal._segments = Trimmed(journal._segments)
     assert payloads_of(journal, after) == payloads[after + 1 :]
     await journal.close()
+
+
+async def test_a_full_disk_is_told_of_once_and_forgotten_when_it_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal = Journal(tmp_path)
+    await journal.submit(Kind.BATCH, 1, b"first")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", full)
+        for _ in range(5):
+            with pytest.raises(Retry):
+                await journal.submit(Kind.BATCH, 1, b"taken back")
+    await journal.flush()  # whoever repeats what is durable need not wait for somebody's next write
+    await journal.submit(Kind.BATCH, 1, b"second")
+    assert caplog.text.count("cannot write") == 1
+    assert caplog.text.count("works again") == 1
+    assert payloads_of(journal) == [b"first", b"second"]
+    await journal.close()
