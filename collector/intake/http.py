@@ -20,13 +20,15 @@ from collector.intake.record import encode_record
 from collector.intake.settings import IntakeSettings
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Reject, Retry
-from deckwatch.wire.codec import ACK_TYPE, BATCH_TYPE, decode_batch, encode_ack
+from deckwatch.wire.codec import ACK_TYPE, BATCH_TYPE, decode_batch, encode_ack, unpacked_bytes
 from deckwatch.wire.model import VERSION, Ack, Batch, Format, Hello, Refusal, Welcome
 
 log = logging.getLogger(__name__)
 
 VERSIONS = (VERSION,)
-_LARGE = 256 << 10  # bodies above it are unpacked in a thread
+_LARGE = 4 << 20  # batches above it are unpacked in a thread
+_MOST_PARTS = 100_000
+"""Chunks, streams and so on in one batch: each is an object, and all of them are judged in one go."""
 _MOST = (1 << 63) - 1  # of an offset or a time: parsing and every store keep them in 64 bits, signed
 _MOST_CRC = (1 << 32) - 1
 
@@ -66,6 +68,7 @@ class Intake:
         self._offer = offer
         self._pending_bytes = pending_bytes
         self._inflight_bytes = 0
+        self._unpacked_bytes = 0
         self._stopping = False
         self._metrics = _Metrics(registry)
 
@@ -147,7 +150,22 @@ class Intake:
             self._inflight_bytes -= size
 
     async def _take(self, body: bytes) -> Ack:
-        batch = await self._decoded(body)
+        """A few KiB may unpack to `max_batch_bytes`: what is unpacked at once is limited, not only what is read."""
+        limit = self._settings.max_batch_bytes
+        try:
+            size = unpacked_bytes(body, limit_bytes=limit)
+        except Reject as fault:
+            raise Refused(400, "malformed", str(fault)) from None
+        if self._unpacked_bytes and self._unpacked_bytes + size > self._settings.max_inflight_bytes:
+            raise Refused(429, "busy", f"{self._unpacked_bytes} unpacked bytes are just being judged", 0.2)
+        self._unpacked_bytes += size
+        try:
+            return await self._take_unpacked(body, size)
+        finally:
+            self._unpacked_bytes -= size
+
+    async def _take_unpacked(self, body: bytes, size: int) -> Ack:
+        batch = await self._decoded(body, size)
         self._check(batch)
         received_ns = self._clock.now_ns()
         # From here to `submit` nothing may wait: positions are judged and moved in one go.
@@ -175,9 +193,9 @@ class Intake:
         except Retry as fault:
             raise Refused(503, "full", str(fault), 5.0) from None
 
-    async def _decoded(self, body: bytes) -> Batch:
+    async def _decoded(self, body: bytes, size: int) -> Batch:
         try:
-            if len(body) > _LARGE:
+            if size > _LARGE:
                 return await asyncio.to_thread(decode_batch, body, limit_bytes=self._settings.max_batch_bytes)
             return decode_batch(body, limit_bytes=self._settings.max_batch_bytes)
         except Reject as fault:
@@ -188,6 +206,9 @@ class Intake:
         if batch.version not in VERSIONS:
             raise Refused(400, "version", f"the batch has version {batch.version}, known are {sorted(VERSIONS)}")
         streams, contexts = len(batch.streams), len(batch.contexts)
+        parts = streams + contexts + len(batch.chunks) + len(batch.gaps) + len(batch.ends)
+        if parts > _MOST_PARTS:
+            raise Refused(413, "too_large", f"the batch has {parts} parts, at most {_MOST_PARTS} are taken")
         places = [chunk.stream for chunk in batch.chunks]
         places += [gap.stream for gap in batch.gaps] + [end.stream for end in batch.ends]
         for place in places:

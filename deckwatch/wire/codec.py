@@ -34,8 +34,8 @@ class BatchCompressor:
         return self._zstd.compress(self._buffer)
 
 
-def decode_batch(body: bytes, *, limit_bytes: int) -> Batch:
-    """Raises Reject: not zstd, larger than `limit_bytes` when unpacked, or not a batch."""
+def unpacked_bytes(body: bytes, *, limit_bytes: int) -> int:
+    """How large a batch will be, without unpacking it. Raises Reject: not zstd, or larger than `limit_bytes`."""
     try:
         size = zstandard.frame_content_size(body)
     except zstandard.ZstdError as error:
@@ -44,6 +44,12 @@ def decode_batch(body: bytes, *, limit_bytes: int) -> Batch:
         raise Reject("the zstd frame does not state its content size")
     if size > limit_bytes:
         raise Reject(f"the batch unpacks to {size} bytes; at most {limit_bytes} are taken")
+    return size
+
+
+def decode_batch(body: bytes, *, limit_bytes: int) -> Batch:
+    """Raises Reject: not zstd, larger than `limit_bytes` when unpacked, or not a batch."""
+    unpacked_bytes(body, limit_bytes=limit_bytes)
     try:
         raw = zstandard.ZstdDecompressor().decompress(body, max_output_size=limit_bytes)
         return _batch_decoder.decode(raw)
