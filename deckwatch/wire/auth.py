@@ -1,12 +1,14 @@
 """Who may talk to a daemon: a bearer token, or, without one, only what calls it by a loopback name.
 
 The second rule keeps web pages out: a browser that a foreign page made call 127.0.0.1 (DNS rebinding) still sends the
-page's host name.
+page's host name. And what a page of another site makes a browser fetch says so itself (Sec-Fetch-Site, Origin): no
+answer of ours may be run as its script or cost us a search.
 """
 
 from __future__ import annotations
 
 import hmac
+import re
 
 import msgspec
 from aiohttp import web
@@ -16,6 +18,7 @@ from deckwatch.runtime.listen import is_loopback
 from deckwatch.runtime.settings_fields import Secret
 from deckwatch.wire.model import VERSION, Refusal
 
+_SCHEME = re.compile(r"^https?://")
 OPEN_PATHS = frozenset({"/healthz"})
 """Probes carry no token, and learn nothing else here."""
 
@@ -35,6 +38,10 @@ def guard(token: Secret | None, *, insecure: bool = False, open_paths: frozenset
         if token is None and not insecure and not _is_local_name(request.headers.get("Host", "")):
             detail = "without a token only loopback names are answered; set --token-file, or --insecure behind a proxy"
             return refusal(403, "unauthorized", detail)
+        if token is None and _is_cross_site(request):
+            return refusal(
+                403, "unauthorized", "pages of other sites are not answered; set a token, or open it directly"
+            )
         return await handler(request)
 
     return check
@@ -60,3 +67,13 @@ def _carries(header: str, token: Secret) -> bool:
 def _is_local_name(host_header: str) -> bool:
     host = host_header.rpartition("]")[0].lstrip("[") if host_header.startswith("[") else host_header.partition(":")[0]
     return is_loopback(host)
+
+
+def _is_cross_site(request: web.Request) -> bool:
+    """https://www.w3.org/TR/fetch-metadata/; Origin for browsers that don't send it. Following a link is allowed."""
+    site = request.headers.get("Sec-Fetch-Site", "")
+    if site in ("cross-site", "same-site"):  # same-site: another port or name, which may be anybody's
+        destination = request.headers.get("Sec-Fetch-Dest", "")
+        return request.method != "GET" or destination != "document"
+    origin = request.headers.get("Origin", "")
+    return bool(origin) and not site and _SCHEME.sub("", origin) != request.headers.get("Host", "")

@@ -134,6 +134,20 @@ async def test_a_port_in_use_and_a_foreign_address_name_the_option() -> None:
         (None, False, "/x", {"Host": "evil.example"}, 403),
         (None, False, "/x", {"Host": "127.0.0.1.evil.example:80"}, 403),
         (None, True, "/x", {"Host": "logs.example"}, 200),
+        (None, False, "/x", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "script"}, 403),
+        (None, False, "/x", {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "empty"}, 403),
+        (None, True, "/x", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}, 403),
+        (None, False, "/x", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}, 200),
+        (
+            None,
+            False,
+            "/x",
+            {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:1", "Host": "localhost"},
+            200,
+        ),
+        (None, False, "/x", {"Origin": "https://evil.example"}, 403),
+        (None, False, "/x", {"Origin": "http://localhost:7", "Host": "localhost:7"}, 200),
+        (TOKEN, False, "/x", {"Authorization": "Bearer 0123456789abcdef", "Origin": "https://grafana.example"}, 200),
     ],
 )
 async def test_who_may_talk(
@@ -149,6 +163,40 @@ async def test_who_may_talk(
         assert TOKEN.reveal() not in body
         if status >= 400:
             assert (await answer.json())["deckwatch"] == 1
+
+
+async def test_a_connection_without_a_whole_request_is_closed() -> None:
+    server = await serve(app(), LOCAL, silent_s=0.3)
+    port = int(server.address.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /x HTTP/1.1\r\nHost: localhost\r\n")
+    dripping = asyncio.create_task(_drip(writer))
+    try:
+        async with asyncio.timeout(5):
+            await reader.read()
+    finally:
+        dripping.cancel()
+        writer.close()
+        await server.close()
+
+
+async def _drip(writer: asyncio.StreamWriter) -> None:
+    while True:
+        await asyncio.sleep(0.05)
+        writer.write(b"X: y\r\n")
+
+
+async def test_huge_heads_are_refused() -> None:
+    server = await serve(app(), LOCAL)
+    port = int(server.address.rpartition(":")[2])
+    try:
+        for head in (b"X: " + b"a" * (1 << 20), b"X: y\r\n" * 100_000):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /x HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.0 400")
+            writer.close()
+    finally:
+        await server.close()
 
 
 async def test_a_running_request_ends_before_the_server_does() -> None:
