@@ -37,6 +37,7 @@ from deckwatch.runtime.faults import Reject
 
 Pattern = tuple[q.AnyRun | q.AnyOne | str, ...]
 
+_MOST_WILDCARDS = 20  # in one term: each makes its regex larger, and the engine ends at 10 MB
 _CONTAINER_ID_PREFIX = re.compile(r"[0-9a-f]{8,63}")
 
 
@@ -102,7 +103,7 @@ class _Reader:
                 return self._range(node, field)
             case tree.Phrase():
                 return self._value(node, field, (_plain(node),))
-        return self._value(node, field, _pattern(node.value))
+        return self._value(node, field, self._checked_pattern(node, node.value))
 
     # A term or a phrase
 
@@ -117,6 +118,12 @@ class _Reader:
             case Kind.TIME | Kind.NUMBER | Kind.FLAGS:
                 return self._column_value(node, field, pattern)
         return _keyword(field, pattern)
+
+    def _checked_pattern(self, node: tree.Item, raw: str) -> Pattern:
+        pattern = _pattern(raw)
+        if sum(not isinstance(part, str) for part in pattern) > _MOST_WILDCARDS:
+            raise self._error(f"the term has more than {_MOST_WILDCARDS} wildcards", node, "a /regex/")
+        return pattern
 
     def _exists(self, field: str) -> q.Query:
         if field == BODY:

@@ -205,6 +205,7 @@ def test_parse(text: str, query: Query) -> None:
         ("container:/(?x)a #c/", 10, "regex is not valid", ""),
         ("/(\\w{1,1000}){1,1000}/", 0, "regex is not valid", ""),
         ("*.*", 0, "no letter or digit", ""),
+        ("b " + "*a" * 21, 2, "more than 20 wildcards", "/regex/"),
         ("a" * 5000, 0, "5000 bytes", ""),
         ("a " * 201, 400, "more than 200 terms", ""),
         ("(" * 300, 200, "more than 200 terms", ""),
