@@ -9,6 +9,7 @@ from values) is another module with these three and another name in the manifest
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import struct
@@ -28,6 +29,8 @@ from collector.search.fields import ORIGIN_FIELDS, origin_fields
 from collector.store.embedded import wordfilter
 from collector.store.protocol import STORED_ROWS
 from deckwatch.wire.identity import crc32c
+
+log = logging.getLogger(__name__)
 
 FORM = "parquet-1"
 BLOCK_ROWS = 1 << 16
@@ -73,6 +76,7 @@ class _IndexEntry(msgspec.Struct, frozen=True):
     stats: BlockStats
     words_at: int  # from where the filters begin
     words_bytes: int
+    words_crc: int = -1  # CRC-32C of the filter; -1: written before there was one
 
 
 class SegmentIndex(msgspec.Struct, frozen=True):
@@ -132,6 +136,7 @@ def write(base: Path, rows: pl.DataFrame, origins: Mapping[int, Origin], *, zstd
             | {"message": "DELTA_LENGTH_BYTE_ARRAY"},
             data_page_size=16 << 20,
             store_schema=False,
+            write_page_checksum=True,  # zstd finds hardly any flipped bit by itself
         )
         with writer:
             for at in range(0, rows.height, BLOCK_ROWS):
@@ -166,7 +171,7 @@ def _write_index(path: Path, stats: Sequence[BlockStats], filters: Sequence[byte
     # The head names places from where the filters begin, since its own length would move places in the file.
     at, entries = 0, []
     for one, words in zip(stats, filters, strict=True):
-        entries.append(_IndexEntry(one, at, len(words)))
+        entries.append(_IndexEntry(one, at, len(words), crc32c(words)))
         at += len(words)
     head = msgspec.msgpack.encode(SegmentIndex(tuple(entries)))
     padding = -(_HEAD.size + len(head)) % 8
@@ -249,13 +254,22 @@ def _column(name: str, values: pl.Series) -> pa.Array:
 class SegmentBlock:
     """One row group. Reads from any thread."""
 
-    def __init__(self, segment: Segment, place: int, stats: BlockStats, words: memoryview) -> None:
+    def __init__(self, segment: Segment, place: int, stats: BlockStats, words: memoryview, crc: int) -> None:
         self.segment = segment
         self.stats = stats
         self._place = place
         self._words = words
+        self._words_crc = crc
+        self._filter_is_good: bool | None = None
 
     def may_contain(self, word: str) -> bool:
+        """Of a damaged filter nothing follows: the block is read. Its checksum is compared when it is first asked."""
+        if self._filter_is_good is None:
+            self._filter_is_good = self._words_crc < 0 or crc32c(bytes(self._words)) == self._words_crc
+            if not self._filter_is_good:
+                log.error("store: the word filter of %s is damaged: searches are slower there", self.segment.base)
+        if not self._filter_is_good:
+            return True
         return wordfilter.WordFilter(self._words).may_contain(word)
 
     def read(self, columns: Iterable[str]) -> pl.DataFrame:
@@ -303,7 +317,11 @@ class Segment:
             )
         self.blocks = tuple(
             SegmentBlock(
-                self, place, one.stats, index[words_start + one.words_at : words_start + one.words_at + one.words_bytes]
+                self,
+                place,
+                one.stats,
+                index[words_start + one.words_at : words_start + one.words_at + one.words_bytes],
+                one.words_crc,
             )
             for place, one in enumerate(entries)
         )
@@ -313,7 +331,10 @@ class Segment:
         reader: pq.ParquetFile | None = getattr(self._local, "reader", None)
         if reader is None:
             reader = pq.ParquetFile(
-                self._source, metadata=self._metadata, read_dictionary=[_PARQUET_NAME[name] for name in _CODED]
+                self._source,
+                metadata=self._metadata,
+                read_dictionary=[_PARQUET_NAME[name] for name in _CODED],
+                page_checksum_verification=True,
             )
             self._local.reader = reader
         return reader

@@ -21,6 +21,7 @@ import polars as pl
 from collector.records import Origin, RecordFrame
 from collector.store.embedded.hot import HotBlock, merged
 from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest, Sealed, SegmentRow
+from collector.store.embedded.retention import BelievedTime
 from collector.store.embedded.segment import Segment, SegmentBlock
 from collector.store.embedded.segments import SegmentFolder
 from collector.store.embedded.settings import EmbeddedStoreSettings
@@ -62,6 +63,7 @@ class EmbeddedStore:
         self._lock = threading.Lock()
         self._rows = {row.id: row for row in self.manifest.segments()}
         self._next_id = max(self._rows, default=0) + 1
+        self._time = BelievedTime(max((row.max_ingested for row in self._rows.values()), default=None))
         self._origins: Mapping[int, Origin] = self.manifest.origins()
         self._origin_ids = {origin: id_ for id_, origin in self._origins.items()}
         self._known_origins = set(self._origins)
@@ -312,7 +314,7 @@ class EmbeddedStore:
         """Apply the limits of age and size; how many records went."""
         gone = 0
         if self.settings.retention_s:
-            gone += self.drop_before(self._clock.now_ns() - int(self.settings.retention_s * 1e9))
+            gone += self.drop_before(self._believed_ns() - int(self.settings.retention_s * 1e9))
         limit = self.settings.retention_bytes
         rows = sorted(self._rows.values(), key=lambda row: row.max_ingested)
         excess = sum(row.data_bytes + row.index_bytes for row in rows) - limit
@@ -323,6 +325,13 @@ class EmbeddedStore:
             oldest.append(row)
             excess -= row.data_bytes + row.index_bytes
         return gone + self._drop(oldest)
+
+    def _believed_ns(self) -> int:
+        doubted = self._time.doubts
+        believed_ns = self._time.now_ns(self._clock.now_ns(), self._clock.monotonic())
+        if self._time.doubts and not doubted:
+            log.warning("store: the clock is far ahead of the newest records; nothing is dropped by age for an hour")
+        return believed_ns
 
     def _drop(self, rows: list[SegmentRow]) -> int:
         if not rows:

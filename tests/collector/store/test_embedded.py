@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import random
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from collector.search.language import parse
 from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest, SegmentRow
 from collector.store.embedded.search import EmbeddedSearch
+from collector.store.embedded.segment import Segment
 from collector.store.embedded.settings import EmbeddedStoreSettings
 from collector.store.embedded.store import EmbeddedStore, Sealing, small_neighbours
 from collector.store.protocol import STORED_ROWS
@@ -152,6 +155,67 @@ async def test_a_damaged_segment_is_set_aside_and_the_rest_serves(
     store.close()
     store = open_store(tmp_path, compaction_bytes=0)
     assert [bool(row.damaged) for row in store.segment_rows] == [True, True, False]
+    store.close()
+
+
+async def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path) -> None:
+    """Random text hardly compresses: zstd stores it as it is, and would hand a flipped bit on without a word."""
+    rng = random.Random(5)
+    lines = [Line("".join(rng.choices("abcdefghij", k=60)), at_s=n) for n in range(500)]
+    store = open_store(tmp_path)
+    store.append(frame(0, [WEB], lines))
+    seal(store, 0)
+    store.close()
+    (data,) = tmp_path.rglob("*.parquet")
+    good = data.read_bytes()
+    want = [line.message for line in lines]
+    for _ in range(25):
+        bad = bytearray(good)
+        bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
+        data.write_bytes(bad)
+        try:
+            segment = Segment(data.with_suffix(""), 1)
+            found = [text for block in segment.blocks for text in block.read(["message"])["message"]]
+            assert sorted(found) == sorted(want)
+        except (OSError, ValueError):
+            continue
+
+
+async def test_a_damaged_word_filter_hides_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = open_store(tmp_path)
+    store.append(frame(0, [WEB], [Line(f"needle{n}") for n in range(50)]))
+    seal(store, 0)
+    store.close()
+    (index,) = tmp_path.rglob("*.index")
+    data = index.read_bytes()
+    filters_at = int.from_bytes(data[12:16], "little")
+    index.write_bytes(data[:filters_at] + bytes(len(data) - filters_at))
+    store = open_store(tmp_path)
+    assert await messages(store, "needle7") == ["needle7"]
+    assert "the word filter of" in caplog.text
+    store.close()
+
+
+def test_a_clock_that_jumps_ahead_drops_nothing_before_it_has_stayed_there(tmp_path: Path) -> None:
+    store = open_store(tmp_path, retention_s=86_400.0)
+    fill(store, range(2))
+    seal(store, 1)
+    clock = store._clock = ManualClock(T0 + 60 * SECOND)
+    assert store.retain() == 0
+    clock.jump_wall(20 * 86_400)
+    assert store.retain() == 0
+    clock.jump_wall(-20 * 86_400)  # somebody has put it right
+    assert store.retain() == 0
+    clock.jump_wall(20 * 86_400)
+    assert store.retain() == 0
+    store.close()
+    store = open_store(tmp_path, retention_s=86_400.0)
+    clock = store._clock = ManualClock(T0 + 20 * DAY)  # wrong from the start, or we were away for long
+    assert store.retain() == 0
+    asyncio.run(clock.advance(3599))
+    assert store.retain() == 0
+    asyncio.run(clock.advance(2))
+    assert store.retain() == 20
     store.close()
 
 
