@@ -31,6 +31,10 @@ class Daemon:
         self._log: IO[bytes] | None = None
         self.kills = 0
 
+    def precede_with(self, *words: str) -> None:
+        """Another command that starts it."""
+        self._command = (*words, *self._command)
+
     def start(self, *, wait: bool = True) -> None:
         self._address_file.unlink(missing_ok=True)
         self._log = self._log_path.open("ab")
