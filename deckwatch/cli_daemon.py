@@ -29,7 +29,12 @@ LISTEN = click.option("--listen", metavar="HOST:PORT", help="Where to listen; po
 LOGS = click.option("--logs", metavar="GLOB", multiple=True, help="Log files to follow as well. Repeatable.")
 NO_DOCKER = click.option("--no-docker", is_flag=True, help="Don't look for Docker's containers.")
 RULES = click.option("--rules", metavar="GLOB", multiple=True, help="Rule files. Repeatable.")
-WEBHOOK = click.option("--webhook", metavar="URL", multiple=True, help="Where alerts are sent. Repeatable.")
+WEBHOOK = click.option(
+    "--webhook",
+    metavar="URL",
+    multiple=True,
+    help="Where alerts are sent. Others on this machine see it: an address that is secret goes into alerting.webhooks.",
+)
 CONFIG = click.option(
     "--config",
     metavar="FILE",
