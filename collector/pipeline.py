@@ -1,8 +1,7 @@
 """From the journal to what can be found: each entry is parsed, made searchable, and handed to whoever wants records.
 
-One thread does the work, in the order of the journal, so that a replay after a restart gives the very same records.
-Sealing runs beside it in another thread; what has to be committed with it (the parser's open groups, positions, gaps,
-dead letters) is taken between two entries.
+One thread does the work (apply.py), in the order of the journal, so that a replay after a restart gives the very same
+records. Sealing runs beside it in another thread; what has to be committed with it is taken between two entries.
 """
 
 from __future__ import annotations
@@ -10,64 +9,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from collector.apply import Applier, Cached, Told, Waiting
 from collector.intake.admission import Admission
 from collector.intake.journal import Entry, Journal, Kind
-from collector.intake.record import BatchRecord, decode_record
-from collector.parse.input import Accepted
 from collector.parse.parser import Parser
 from collector.parse.state import CloseDecision
 from collector.records import RecordConsumer, RecordFrame, SampleConsumer
-from collector.store.embedded.manifest import DeadLetter, GapRow
 from collector.store.embedded.store import EmbeddedStore, Sealing
 from collector.warm import warm
 from deckwatch.runtime.backoff import Backoff
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Reject, Retry
-from deckwatch.wire.codec import decode_batch, unpack_frames
-from deckwatch.wire.identity import stream_key
-from deckwatch.wire.model import Batch, Event, Format, Gap, Position, Samples, StreamId, StreamInfo
+from deckwatch.wire.model import Batch, Event, Gap, Samples, StreamId
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_CACHE_BYTES = 16 << 20  # of batches that wait decoded; what is beyond is read from the journal again
-_GROUP_BYTES = 16 << 20
 _CLOSE_EVERY_S = 0.1
 _GROUP_AGE_NS = 1_000_000_000  # a trace that nothing was added to for so long is complete
 _MAINTAIN_EVERY_S = 5.0
 _HELD_UP_S = 0.1  # between two attempts to begin a sealing that somebody holds up
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What the event loop's thread is told of, once the worker has done its part."""
-
-    seq: int
-    host: str
-    what: Samples | Event | tuple[StreamId, Gap] | RecordFrame
-
-
-class _Cached(msgspec.Struct, frozen=True):
-    entry: Entry
-    batch: Batch | None  # decoded already
-    accepted_bytes: int
-
-
-class _Uncommitted(msgspec.Struct):
-    """What entries since the last sealing changed besides records."""
-
-    positions: dict[str, Position] = {}
-    unlisted: set[str] = set()
-    gaps: list[GapRow] = []
-    dead_letters: list[DeadLetter] = []
-    letter_bytes: int = 0
 
 
 class Pipeline:
@@ -91,22 +60,13 @@ class Pipeline:
         self._clock = clock
         self._forget_streams_s = forget_streams_s
         self._forget = forget
-        self._records: list[RecordConsumer] = []
         self._samples: list[SampleConsumer] = []
         self._frame_listeners: list[Callable[[RecordFrame], None]] = []
-        self.record_count = 0
-        self._cache: dict[int, _Cached] = {}
-        self._cached_bytes = 0  # put in so far (event loop)
-        self._uncached_bytes = 0  # taken out so far (worker)
-        self._reader: Iterator[Entry] = iter(())
-        self._replay_until = journal.durable_seq
-        self._applied_seq = store.committed_seq  # as the event loop knows it
-        self._worked_seq = store.committed_seq  # as the worker knows it: it may be a group ahead
-        self._uncommitted = _Uncommitted()
+        self._waiting = Waiting(journal)
+        self._applier = Applier(self._waiting, parser, store, registry, replay_until=journal.durable_seq)
+        self._applied_seq = store.committed_seq  # as the event loop knows it: the applier may be a group ahead
         self._sealed_at = clock.monotonic()
         self._acked_bytes = 0
-        self._applied_bytes = 0
-        self._open_bytes = parser.open_bytes
         self._arrival = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
@@ -114,15 +74,22 @@ class Pipeline:
         self._sealing: asyncio.Task[None] | None = None
         self._beginning = asyncio.Lock()
         self._held_up = False
-        self._metrics = _Metrics(registry, self)
+        self._seals = Counter("deckwatch_store_seals", "Sealings that were committed", registry=registry)
+        pending = Gauge("deckwatch_collector_pending_bytes", "Acknowledged and not searchable yet", registry=registry)
+        pending.set_function(self.pending_bytes)
 
     def add_records(self, consumer: RecordConsumer) -> None:
         """Before `run`. A consumer behind the store gets only what the journal still has: see RecordConsumer."""
-        self._records.append(consumer)
+        self._applier.records.append(consumer)
 
     def on_frame(self, listener: Callable[[RecordFrame], None]) -> None:
         """Told of each frame in the event loop's thread, after it can be found. Not durable: no replay is asked for."""
         self._frame_listeners.append(listener)
+
+    @property
+    def record_count(self) -> int:
+        """Records made searchable since the start, replayed ones included."""
+        return self._applier.record_count
 
     def add_samples(self, consumer: SampleConsumer) -> None:
         self._samples.append(consumer)
@@ -132,19 +99,17 @@ class Pipeline:
     def offer(self, entry: Entry, batch: Batch, admission: Admission) -> None:
         """A durable entry; called in the order of `seq`."""
         self._acked_bytes += admission.accepted_bytes
-        self._keep(_Cached(entry, batch, admission.accepted_bytes))
+        self._put(Cached(entry, batch, admission.accepted_bytes))
 
-    def _keep(self, cached: _Cached) -> None:
-        if self._cached_bytes - self._uncached_bytes < _CACHE_BYTES:
-            self._cache[cached.entry.seq] = cached
-            self._cached_bytes += cached.accepted_bytes
+    def _put(self, cached: Cached) -> None:
+        self._waiting.put(cached)
         self._caught_up.clear()
         self._arrival.set()
 
     def pending_bytes(self) -> int:
         """Acknowledged and not searchable yet; groups of lines that are still open included. Not 0 while a replay
         after a restart goes on."""
-        waiting = self._acked_bytes - self._applied_bytes + self._open_bytes
+        waiting = self._acked_bytes - self._applier.applied_bytes + self._applier.open_bytes
         return max(waiting, 1) if self._applied_seq < self._journal.durable_seq else waiting
 
     # The loop --------------------------------------------------------------------------------------------------
@@ -167,7 +132,7 @@ class Pipeline:
 
     async def _apply_group(self) -> None:
         # Asked here, where an entry that is durable has been offered too: the worker must not be ahead of the cache.
-        last, told = await self._in_worker(self._apply_next, self._journal.durable_seq)
+        last, told = await self._in_worker(self._applier.apply, self._journal.durable_seq)
         self._applied_seq = last
         for one in told:
             self._tell(one)
@@ -186,108 +151,10 @@ class Pipeline:
                 await asyncio.shield(self._sealing)
 
     def _waiting_bytes(self) -> int:
-        return self._store.hot_bytes + self._uncommitted.letter_bytes
+        return self._store.hot_bytes + self._applier.uncommitted.letter_bytes
 
     async def _in_worker(self, work: Callable[..., T], *values: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *values)
-
-    # Entries (worker thread) -----------------------------------------------------------------------------------
-
-    def _apply_next(self, upto: int) -> tuple[int, list[Told]]:
-        """Apply some entries behind the applied ones, up to `upto`; (seq of the last one, what is not a record)."""
-        told: list[Told] = []
-        last, size = self._worked_seq, 0
-        while size < _GROUP_BYTES and last < upto:
-            cached = self._take(last + 1)
-            if cached.entry.kind is Kind.DECISION:
-                self._apply_decision(cached.entry, told)
-            else:
-                self._apply_batch(cached, told)
-            self._worked_seq = last = cached.entry.seq
-            size += cached.accepted_bytes + len(cached.entry.payload)
-            self._store.advance(last)
-        self._open_bytes = self._parser.open_bytes
-        self._store.tell()
-        return last, told
-
-    def _take(self, seq: int) -> _Cached:
-        """The durable entry: from memory, else from the journal's files."""
-        cached = self._cache.pop(seq, None)
-        if cached is not None:
-            self._uncached_bytes += cached.accepted_bytes
-            return cached
-        entry = next(self._reader, None)
-        if entry is None or entry.seq != seq:
-            self._reader = self._journal.read(seq - 1)
-            entry = next(self._reader)
-            if entry.seq != seq:
-                raise RuntimeError(f"the journal gives entry {entry.seq} where {seq} is to be applied")
-        return _Cached(entry, None, 0)
-
-    def _apply_decision(self, entry: Entry, told: list[Told]) -> None:
-        decision = msgspec.msgpack.decode(entry.payload, type=CloseDecision)
-        self._deliver(self._parser.close(entry.seq, entry.received_ns, decision), told)
-
-    def _apply_batch(self, cached: _Cached, told: list[Told]) -> None:
-        entry = cached.entry
-        record = decode_record(entry.payload)
-        batch = cached.batch or decode_batch(record.body, limit_bytes=1 << 31)
-        keys = [stream_key(stream.id) for stream in batch.streams]
-        self._uncommitted.positions.update(record.moves)
-        self._uncommitted.unlisted.difference_update(record.moves)
-        self._uncommitted.unlisted.update(keys[end.stream] for end in batch.ends if not end.listed)
-        self._parse(entry, batch, record, keys, told)
-        for place in record.gaps:
-            gap = batch.gaps[place]
-            told.append(Told(entry.seq, batch.host, (batch.streams[gap.stream].id, gap)))
-            self._uncommitted.gaps.append(_gap_row(entry, batch, gap, keys[gap.stream]))
-        for chunk, skip in zip(batch.chunks, record.skips, strict=True):
-            if batch.streams[chunk.stream].format is Format.FRAMES and skip < len(chunk.data):
-                self._unpack(entry, batch, chunk.stream, chunk.start + skip, chunk.data[skip:], told)
-        if entry.seq > self._replay_until:
-            self._applied_bytes += record.accepted_bytes
-
-    def _parse(self, entry: Entry, batch: Batch, record: BatchRecord, keys: Sequence[str], told: list[Told]) -> None:
-        try:
-            frame = self._parser.parse(Accepted(entry.seq, entry.received_ns, batch, record.skips))
-        except Exception as fault:
-            # A fault of ours over somebody's bytes must not stop everybody's: the bytes are kept, and said to be.
-            log.exception(
-                "entry %d of host %s can't be parsed; its bytes are kept as dead letters", entry.seq, batch.host
-            )
-            for chunk, skip in zip(batch.chunks, record.skips, strict=True):
-                info = batch.streams[chunk.stream]
-                if skip < len(chunk.data) and info.format is not Format.FRAMES:
-                    self._bury(entry, info, keys[chunk.stream], chunk.start + skip, repr(fault), chunk.data[skip:])
-            return
-        self._deliver(frame, told)
-
-    def _bury(self, entry: Entry, info: StreamInfo, key: str, start: int, reason: str, payload: bytes) -> None:
-        self._uncommitted.dead_letters.append(
-            DeadLetter(entry.seq, entry.received_ns, info.tenant, key, start, reason, payload)
-        )
-        self._uncommitted.letter_bytes += len(payload)
-        self._metrics.dead_letters.inc()
-
-    def _unpack(self, entry: Entry, batch: Batch, stream: int, start: int, data: bytes, told: list[Told]) -> None:
-        try:
-            for frame in unpack_frames(data):
-                told.append(Told(entry.seq, batch.host, frame))
-        except Reject as fault:
-            log.error("samples of host %s can't be read and are kept as a dead letter: %s", batch.host, fault)
-            info = batch.streams[stream]
-            self._bury(entry, info, stream_key(info.id), start, str(fault), data)
-
-    def _deliver(self, frame: RecordFrame, told: list[Told]) -> None:
-        if frame.rows.is_empty():
-            return
-        self._store.append(frame)
-        told.append(Told(frame.seq, "", frame))
-        self.record_count += frame.rows.height
-        self._metrics.records.inc(frame.rows.height)
-        for consumer in self._records:
-            if frame.seq > consumer.position():
-                consumer.consume(frame)
 
     def _tell(self, one: Told) -> None:
         if isinstance(one.what, RecordFrame):
@@ -321,7 +188,7 @@ class Pipeline:
         # A Retry means that the disk is full: the journal has said so, and the groups stay open.
         with contextlib.suppress(Retry):
             await self._journal.submit(
-                Kind.DECISION, self._clock.now_ns(), payload, lambda entry: self._keep(_Cached(entry, None, 0))
+                Kind.DECISION, self._clock.now_ns(), payload, lambda entry: self._put(Cached(entry, None, 0))
             )
 
     # Sealing and maintenance -----------------------------------------------------------------------------------
@@ -342,7 +209,7 @@ class Pipeline:
 
     async def _begin_next_seal(self) -> None:
         try:
-            sealing = await self._in_worker(self._take_sealing)
+            sealing = await self._in_worker(self._applier.begin_seal)
         except Retry as fault:
             if not self._held_up:
                 log.error("store: cannot seal: %s; nothing is lost, the journal keeps it, trying again", fault)
@@ -351,16 +218,6 @@ class Pipeline:
         self._held_up = False
         self._sealed_at = self._clock.monotonic()
         self._sealing = asyncio.create_task(self._finish_seal(sealing), name="store sealing")
-
-    def _take_sealing(self) -> Sealing:
-        """Raises Retry where a consumer can't commit: then nothing has been taken."""
-        seq = self._worked_seq  # the event loop may not have heard yet of what this thread has just applied
-        for consumer in self._records:
-            consumer.commit(seq)
-        changed, self._uncommitted = self._uncommitted, _Uncommitted()
-        return self._store.begin_seal(
-            seq, self._parser.state(), changed.positions, changed.unlisted, changed.gaps, changed.dead_letters
-        )
 
     async def _finish_seal(self, sealing: Sealing) -> None:
         loop = asyncio.get_running_loop()
@@ -381,7 +238,7 @@ class Pipeline:
         if backoff.failures:
             log.warning("store: sealing works again")
         self._journal.trim(sealing.seq)
-        self._metrics.seals.inc()
+        self._seals.inc()
 
     async def _maintain(self) -> None:
         loop = asyncio.get_running_loop()
@@ -435,31 +292,3 @@ class Pipeline:
             self._sealing.cancel()
         self._worker.shutdown()
         self._maintenance.shutdown()
-
-
-def _gap_row(entry: Entry, batch: Batch, gap: Gap, key: str) -> GapRow:
-    stream = batch.streams[gap.stream]
-    return GapRow(
-        seq=entry.seq,
-        received_ns=entry.received_ns,
-        tenant=stream.tenant,
-        host=batch.host,
-        key=key,
-        source=stream.id.source,
-        start=gap.start,
-        end=gap.end,
-        reason=gap.reason.value,
-        ts_ns=gap.ts_ns,
-        detail=gap.detail,
-    )
-
-
-class _Metrics:
-    def __init__(self, registry: CollectorRegistry, pipeline: Pipeline) -> None:
-        self.records = Counter("deckwatch_collector_records", "Records made searchable", registry=registry)
-        self.dead_letters = Counter(
-            "deckwatch_collector_dead_letters", "What could not be taken for what it claimed to be", registry=registry
-        )
-        self.seals = Counter("deckwatch_store_seals", "Sealings that were committed", registry=registry)
-        pending = Gauge("deckwatch_collector_pending_bytes", "Acknowledged and not searchable yet", registry=registry)
-        pending.set_function(pipeline.pending_bytes)

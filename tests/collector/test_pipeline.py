@@ -96,16 +96,16 @@ async def test_a_sealing_commits_the_position_of_exactly_what_it_holds(
     """The worker may take a sealing right behind a group that the event loop has not heard of yet."""
     await rig.offer(b"one", b"two")
     began = asyncio.Event()
-    apply_next, loop = rig.pipeline._apply_next, asyncio.get_running_loop()
+    apply, loop = rig.pipeline._applier.apply, asyncio.get_running_loop()
 
     def telling(*what: Any) -> Any:
         loop.call_soon_threadsafe(began.set)
-        return apply_next(*what)
+        return apply(*what)
 
-    monkeypatch.setattr(rig.pipeline, "_apply_next", telling)
+    monkeypatch.setattr(rig.pipeline._applier, "apply", telling)
     applying = asyncio.create_task(rig.pipeline._apply_group())
     await began.wait()
-    sealing = rig.pipeline._worker.submit(rig.pipeline._take_sealing).result()  # the event loop stands still
+    sealing = rig.pipeline._worker.submit(rig.pipeline._applier.begin_seal).result()  # the event loop stands still
     await applying
     assert (sealing.seq, sum(block.stats.rows for block in sealing.blocks["default"])) == (1, 2)
 
@@ -145,7 +145,7 @@ async def test_a_sealing_that_fails_for_whatever_reason_is_tried_again(
 
 async def test_the_worker_does_not_run_ahead_of_what_was_offered(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry is durable a moment before it is offered; what the worker took before stayed in the cache for good."""
-    released, apply_batch, offer = threading.Event(), rig.pipeline._apply_batch, rig.pipeline.offer
+    released, apply_batch, offer = threading.Event(), rig.pipeline._applier._apply_batch, rig.pipeline.offer
 
     def held(*what: Any) -> None:
         assert released.wait(5)
@@ -157,7 +157,7 @@ async def test_the_worker_does_not_run_ahead_of_what_was_offered(rig: Rig, monke
         offer(*what)
 
     await rig.offer(b"first")
-    monkeypatch.setattr(rig.pipeline, "_apply_batch", held)
+    monkeypatch.setattr(rig.pipeline._applier, "_apply_batch", held)
     applying = asyncio.create_task(rig.pipeline._apply_group())
     await asyncio.sleep(0)
     monkeypatch.setattr(rig.pipeline, "offer", slow)
@@ -165,7 +165,7 @@ async def test_the_worker_does_not_run_ahead_of_what_was_offered(rig: Rig, monke
     await applying
     await rig.apply()
     assert len(rig.messages()) == 6
-    assert (rig.pipeline._cache, rig.pipeline.pending_bytes()) == ({}, 0)
+    assert (len(rig.pipeline._waiting), rig.pipeline.pending_bytes()) == (0, 0)
 
 
 async def test_lines_without_text_are_sealed_before_their_rows_fill_the_memory(tmp_path: Path) -> None:
