@@ -21,7 +21,8 @@ from collector.api.logs import LogApi
 from collector.api.metrics import MetricsApi
 from collector.intake.epoch import mark_sealed, open_epoch, take_sealed
 from collector.intake.http import Intake
-from collector.intake.journal import Entry, Journal, Kind
+from collector.intake.journal import Journal
+from collector.intake.journal_file import Entry, Kind
 from collector.intake.positions import Positions
 from collector.intake.record import decode_record
 from collector.metrics.exposition import Exposition, FamilySource

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from prometheus_client import CollectorRegistry, Counter
 
-from collector.intake.journal import Entry, Journal, Kind
+from collector.intake.journal import Journal
+from collector.intake.journal_file import Entry, Kind
 from collector.intake.record import BatchRecord, decode_record
 from collector.parse.input import Accepted
 from collector.parse.parser import Parser

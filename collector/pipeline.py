@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from collector.apply import Applier, Cached, Told, Waiting
 from collector.intake.admission import Admission
-from collector.intake.journal import Entry, Journal, Kind
+from collector.intake.journal import Journal
+from collector.intake.journal_file import Entry, Kind
 from collector.parse.parser import Parser
 from collector.parse.state import CloseDecision
 from collector.records import RecordConsumer, RecordFrame, SampleConsumer

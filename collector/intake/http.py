@@ -14,7 +14,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from collector.intake.admission import Admission, admit
-from collector.intake.journal import Entry, Journal, Kind
+from collector.intake.journal import Journal
+from collector.intake.journal_file import Entry, Kind
 from collector.intake.positions import Positions
 from collector.intake.record import encode_record
 from collector.intake.settings import IntakeSettings

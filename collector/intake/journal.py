@@ -1,66 +1,46 @@
 """The journal: what was acked, in the order of its receipt, until every consumer has made it durable elsewhere.
 
-Append-only segment files. Each holds a header and records::
-
-    file   = magic (8 bytes, b"DWJRNL" + format version as u16 little endian) | first seq (u64) | record*
-    record = length of the payload (u32) | CRC-32C of all that follows (u32) | seq (u64) | received, Unix ns (i64)
-             | kind (u8) | payload
-
-Group commit: everything submitted while an fsync runs is written and synced together by the next one. A record that
-could not be written (disk full) is cut off again and its submitter is told to retry; nothing of it remains.
+Append-only files of records (journal_file.py has their format). Group commit: everything submitted while an fsync runs
+is written and synced together by the next one. A record that could not be written (disk full) is cut off again and its
+submitter is told to retry; nothing of it remains.
 """
 
 from __future__ import annotations
 
 import asyncio
 import bisect
-import contextlib
 import logging
 import os
-import struct
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from enum import IntEnum
 from pathlib import Path
 
 import msgspec
 
-from deckwatch.runtime.faults import Retry, Unusable
-from deckwatch.wire.identity import crc32c
+from collector.intake.journal_file import (
+    FILE_HEADER,
+    FORMAT,
+    MAGIC,
+    Entry,
+    Kind,
+    Segment,
+    entries_of,
+    record_of,
+    scan,
+    tail_is_torn,
+    write_whole,
+)
+from deckwatch.runtime.faults import Retry
+from deckwatch.runtime.files import sync_directory
 
 log = logging.getLogger(__name__)
-
-MAGIC = b"DWJRNL"
-FORMAT = 1
-_FILE_HEADER = struct.Struct("<6sHQ")
-_RECORD_HEADER = struct.Struct("<IIQqB")
-_COVERED = struct.Struct("<QqB")
-
-
-class Kind(IntEnum):
-    BATCH = 1
-    DECISION = 2  # of the parser: groups closed by time
-
-
-class Entry(msgspec.Struct, frozen=True):
-    seq: int
-    received_ns: int
-    kind: Kind
-    payload: bytes
 
 
 class _Submitted(msgspec.Struct):
     entry: Entry
     durable: Callable[[Entry], None]
     done: asyncio.Future[None]
-
-
-class _Segment(msgspec.Struct):
-    first_seq: int
-    path: Path
-    size: int
-    last_seq: int  # first_seq - 1 while it is empty
 
 
 class Damage(msgspec.Struct, frozen=True):
@@ -90,7 +70,7 @@ class Journal:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._segments: list[_Segment] = []
+        self._segments: list[Segment] = []
         self.damage: Damage | None = None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._load(next_seq)
@@ -118,7 +98,7 @@ class Journal:
     def _load(self, next_seq: int) -> None:
         paths = sorted(self._folder.glob("*.journal"))
         for place, path in enumerate(paths):
-            segment, good = _scan(path)
+            segment, good = scan(path)
             last = self._segments[-1].last_seq if self._segments else segment.first_seq - 1
             if segment.first_seq > max(last + 1, next_seq):
                 self._miss(path, last, following=paths[place:])
@@ -148,7 +128,7 @@ class Journal:
     def _cut(self, path: Path, good: int, last_seq: int, following: list[Path]) -> None:
         """A torn tail of the last file is what a crash leaves: nothing in it was acked. Anything else is damage:
         the rest is set aside, and agents are asked again for what it held (their positions go back)."""
-        if _tail_is_torn(path, good) and not following:
+        if tail_is_torn(path, good) and not following:
             log.info("journal: an unfinished write at the end of %s was cut off", path.name)
         else:
             self.damage = Damage(path, good, last_seq)
@@ -163,7 +143,7 @@ class Journal:
             aside.write_bytes(path.read_bytes()[good:])
             for other in following:
                 other.rename(other.with_suffix(".damaged"))
-        if good <= _FILE_HEADER.size:
+        if good <= FILE_HEADER.size:
             path.unlink()
         else:
             os.truncate(path, good)
@@ -230,7 +210,7 @@ class Journal:
         segment, descriptor = self._segment_for(entries[0].seq)
         try:
             for at in range(0, len(entries), 256):
-                _write_whole(descriptor, [piece for entry in entries[at : at + 256] for piece in _record(entry)])
+                write_whole(descriptor, [piece for entry in entries[at : at + 256] for piece in record_of(entry)])
             os.fdatasync(descriptor)
         except OSError:
             self._undo(descriptor, segment.size)
@@ -247,7 +227,7 @@ class Journal:
             self._failed = f"the journal is broken ({error.strerror}); restart the collector when the disk is well"
             log.exception("journal: a failed write could not be taken back: no more is accepted until a restart")
 
-    def _segment_for(self, seq: int) -> tuple[_Segment, int]:
+    def _segment_for(self, seq: int) -> tuple[Segment, int]:
         if self._file is not None and self._segments[-1].size < self._segment_bytes:
             return self._segments[-1], self._file
         if self._file is not None:
@@ -256,15 +236,15 @@ class Journal:
         path = self._folder / f"{seq:016x}.journal"
         descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         try:
-            _write_whole(descriptor, [_FILE_HEADER.pack(MAGIC, FORMAT, seq)])
+            write_whole(descriptor, [FILE_HEADER.pack(MAGIC, FORMAT, seq)])
             os.fdatasync(descriptor)
-            _sync_folder(self._folder)
+            sync_directory(self._folder)
         except OSError:
             os.close(descriptor)
             path.unlink(missing_ok=True)
             raise
         self._file = descriptor
-        segment = _Segment(seq, path, _FILE_HEADER.size, seq - 1)
+        segment = Segment(seq, path, FILE_HEADER.size, seq - 1)
         self._segments.append(segment)
         return segment, descriptor
 
@@ -275,7 +255,7 @@ class Journal:
         segments = list(self._segments)  # at once: the event loop may trim it while another thread reads
         place = max(0, bisect.bisect_right(segments, after_seq + 1, key=lambda segment: segment.first_seq) - 1)
         for segment in segments[place:]:
-            entries = _entries(segment.path)
+            entries = entries_of(segment.path)
             while True:
                 durable = self._durable_seq  # before it is read: what is not durable may be taken back and replaced
                 entry = next(entries, None)
@@ -300,110 +280,3 @@ class Journal:
             os.close(self._file)
             self._file = None
         self._executor.shutdown()
-
-
-def _record(entry: Entry) -> tuple[bytes, bytes]:
-    covered = _COVERED.pack(entry.seq, entry.received_ns, entry.kind)
-    crc = crc32c(entry.payload, crc32c(covered))
-    return struct.pack("<II", len(entry.payload), crc) + covered, entry.payload
-
-
-def _write_whole(descriptor: int, pieces: list[bytes]) -> None:
-    """writev until all of it is written."""
-    left = [memoryview(piece) for piece in pieces if piece]
-    while left:
-        count = os.writev(descriptor, left[:512])
-        while left and count >= len(left[0]):
-            count -= len(left.pop(0))
-        if count:
-            left[0] = left[0][count:]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _check_header(path: Path, header: bytes) -> int | None:
-    """The first seq of a file; None where its header is no header."""
-    if len(header) < _FILE_HEADER.size:
-        return None
-    magic, version, first_seq = _FILE_HEADER.unpack(header)
-    if magic != MAGIC:
-        return None
-    if version > FORMAT:
-        raise Unusable(
-            f"{path}: the journal has format {version}, this Deckwatch reads up to {FORMAT}: start the newer version"
-            " that wrote it, or another data directory"
-        )
-    return int(first_seq)
-
-
-def _walk(path: Path) -> Iterator[tuple[Entry, int]]:
-    """(entry, byte behind it) up to the first one that is not whole. Read without a buffer: of a write that failed it
-    would keep what the file no longer has."""
-    with path.open("rb", buffering=0) as file:
-        if _check_header(path, file.read(_FILE_HEADER.size)) is None:
-            return
-        at = _FILE_HEADER.size
-        while True:
-            header = file.read(_RECORD_HEADER.size)
-            if len(header) < _RECORD_HEADER.size:
-                return
-            length, crc, seq, received_ns, kind = _RECORD_HEADER.unpack(header)
-            payload = file.read(length) if length <= 1 << 30 else b""
-            if len(payload) < length or crc32c(payload, crc32c(header[8:])) != crc:
-                return
-            at += len(header) + length
-            with contextlib.suppress(ValueError):
-                yield Entry(seq, received_ns, Kind(kind), payload), at
-
-
-def _entries(path: Path) -> Iterator[Entry]:
-    for entry, _ in _walk(path):
-        yield entry
-
-
-def _scan(path: Path) -> tuple[_Segment, int]:
-    """A file's segment and how many of its bytes are good (0: not even its header)."""
-    with path.open("rb") as file:
-        first_seq = _check_header(path, file.read(_FILE_HEADER.size))
-    try:
-        named = int(path.stem, 16)
-    except ValueError:
-        raise Unusable(f"{path}: no name of a journal file (16 hex digits); move it out of the way") from None
-    if first_seq is None:
-        return _Segment(named, path, 0, named - 1), 0
-    good, last = _FILE_HEADER.size, first_seq - 1
-    for entry, at in _walk(path):
-        if entry.seq != last + 1:
-            break
-        good, last = at, entry.seq
-    return _Segment(first_seq, path, good, last), good
-
-
-def _tail_is_torn(path: Path, good: int) -> bool:
-    """Is what follows `good` one unfinished record (a crash), rather than damage with whole records behind it?"""
-    with path.open("rb") as file:
-        file.seek(good)
-        rest = file.read()
-    if good < _FILE_HEADER.size:
-        return len(rest) < 64 << 10
-    if len(rest) < _RECORD_HEADER.size:
-        return True
-    length = _RECORD_HEADER.unpack_from(rest)[0]
-    at = _RECORD_HEADER.size + length
-    if at >= len(rest):
-        return True
-    while at + _RECORD_HEADER.size <= len(rest):  # a whole record behind a broken one: not a torn write
-        length, crc = struct.unpack_from("<II", rest, at)
-        end = at + _RECORD_HEADER.size + length
-        if end > len(rest):
-            return True
-        if crc32c(rest[at + 8 : end]) == crc:
-            return False
-        at = end
-    return True

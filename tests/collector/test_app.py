@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from collector.app import DATA_VERSION, Collector
-from collector.intake.journal import Entry
+from collector.intake.journal_file import Entry
 from collector.intake.settings import IntakeSettings
 from collector.settings import CollectorSettings
 from deckwatch.runtime.clock import SystemClock

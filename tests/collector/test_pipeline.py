@@ -15,7 +15,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.intake.admission import Admission, admit
-from collector.intake.journal import Entry, Journal, Kind
+from collector.intake.journal import Journal
+from collector.intake.journal_file import Entry, Kind
 from collector.intake.positions import Positions
 from collector.intake.record import encode_record
 from collector.parse.parser import Parser

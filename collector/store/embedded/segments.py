@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ import polars as pl
 from collector.records import Origin
 from collector.store.embedded import segment
 from collector.store.embedded.manifest import SegmentRow
+from deckwatch.runtime.files import sync_directory
 from deckwatch.wire.identity import crc32c
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class SegmentFolder:
             written = segment.write(base, ordered, origins, zstd_level=self._zstd_level)
             made.append(_row(id_, tenant, day, written))
             for folder in (base.parent, base.parent.parent, self._folder):
-                _sync(folder)
+                sync_directory(folder)
         return made
 
     def open(self, row: SegmentRow) -> segment.Segment:
@@ -133,11 +133,3 @@ def _row(id_: int, tenant: str, day: str, written: segment.Written) -> SegmentRo
         min_ingested=min(block.min_ingested for block in blocks),
         max_ingested=max(block.max_ingested for block in blocks),
     )
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from collector.records import Origin, RecordFrame
+from collector.store.embedded.choice import oldest_beyond, small_neighbours
 from collector.store.embedded.hot import HotBlock, merged
 from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest, Sealed, SegmentRow
 from collector.store.embedded.retention import BelievedTime
@@ -315,16 +316,9 @@ class EmbeddedStore:
         gone = 0
         if self.settings.retention_s:
             gone += self.drop_before(self._believed_ns() - int(self.settings.retention_s * 1e9))
-        limit = self.settings.retention_bytes
-        rows = sorted(self._rows.values(), key=lambda row: row.max_ingested)
-        excess = sum(row.data_bytes + row.index_bytes for row in rows) - limit
-        oldest = []
-        for row in rows:
-            if not limit or excess <= 0:
-                break
-            oldest.append(row)
-            excess -= row.data_bytes + row.index_bytes
-        return gone + self._drop(oldest)
+        if self.settings.retention_bytes:
+            gone += self._drop(oldest_beyond(self._rows.values(), self.settings.retention_bytes))
+        return gone
 
     def _believed_ns(self) -> int:
         doubted = self._time.doubts
@@ -399,24 +393,3 @@ class EmbeddedStore:
 
     def close(self) -> None:
         self.manifest.close()
-
-
-def small_neighbours(rows: Iterable[SegmentRow], most_bytes: int, at_least: int = 4) -> list[SegmentRow]:
-    """The next segments to put together: `at_least` or more of one tenant and day, each with less text than
-    `most_bytes`, together not more than twice that; two are enough where both are half of it or more. Empty: nothing is
-    worth it."""
-    groups: dict[tuple[str, str], list[SegmentRow]] = {}
-    for row in sorted(rows, key=lambda row: row.min_seq):
-        if row.text_bytes < most_bytes and not row.damaged:
-            groups.setdefault((row.tenant, row.day), []).append(row)
-    for group in groups.values():
-        chosen: list[SegmentRow] = []
-        total = 0
-        for row in group:
-            if total + row.text_bytes > 2 * most_bytes:
-                break
-            chosen.append(row)
-            total += row.text_bytes
-        if len(chosen) >= at_least or (len(chosen) >= 2 and total >= most_bytes):
-            return chosen
-    return []

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from collector.intake.journal import Entry, Journal, Kind
+from collector.intake.journal import Journal
+from collector.intake.journal_file import Entry, Kind
 from deckwatch.runtime.faults import Retry, Unusable
 
 

@@ -16,11 +16,12 @@ import polars as pl
 import pytest
 
 from collector.search.language import parse
+from collector.store.embedded.choice import small_neighbours
 from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest, SegmentRow
 from collector.store.embedded.search import EmbeddedSearch
 from collector.store.embedded.segment import Segment
 from collector.store.embedded.settings import EmbeddedStoreSettings
-from collector.store.embedded.store import EmbeddedStore, Sealing, small_neighbours
+from collector.store.embedded.store import EmbeddedStore, Sealing
 from collector.store.protocol import STORED_ROWS
 from deckwatch.runtime.clock import ManualClock
 from deckwatch.runtime.faults import Unusable

@@ -1,0 +1,144 @@
+"""One file of the journal, as bytes. The format::
+
+file   = magic (8 bytes, b"DWJRNL" + format version as u16 little endian) | first seq (u64) | record*
+record = length of the payload (u32) | CRC-32C of all that follows (u32) | seq (u64) | received, Unix ns (i64)
+         | kind (u8) | payload
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+
+import msgspec
+
+from deckwatch.runtime.faults import Unusable
+from deckwatch.wire.identity import crc32c
+
+MAGIC = b"DWJRNL"
+FORMAT = 1
+FILE_HEADER = struct.Struct("<6sHQ")
+RECORD_HEADER = struct.Struct("<IIQqB")
+COVERED = struct.Struct("<QqB")
+
+
+class Kind(IntEnum):
+    BATCH = 1
+    DECISION = 2  # of the parser: groups closed by time
+
+
+class Entry(msgspec.Struct, frozen=True):
+    seq: int
+    received_ns: int
+    kind: Kind
+    payload: bytes
+
+
+class Segment(msgspec.Struct):
+    first_seq: int
+    path: Path
+    size: int
+    last_seq: int  # first_seq - 1 while it is empty
+
+
+def record_of(entry: Entry) -> tuple[bytes, bytes]:
+    covered = COVERED.pack(entry.seq, entry.received_ns, entry.kind)
+    crc = crc32c(entry.payload, crc32c(covered))
+    return struct.pack("<II", len(entry.payload), crc) + covered, entry.payload
+
+
+def write_whole(descriptor: int, pieces: list[bytes]) -> None:
+    """writev until all of it is written."""
+    left = [memoryview(piece) for piece in pieces if piece]
+    while left:
+        count = os.writev(descriptor, left[:512])
+        while left and count >= len(left[0]):
+            count -= len(left.pop(0))
+        if count:
+            left[0] = left[0][count:]
+
+
+def check_header(path: Path, header: bytes) -> int | None:
+    """The first seq of a file; None where its header is no header."""
+    if len(header) < FILE_HEADER.size:
+        return None
+    magic, version, first_seq = FILE_HEADER.unpack(header)
+    if magic != MAGIC:
+        return None
+    if version > FORMAT:
+        raise Unusable(
+            f"{path}: the journal has format {version}, this Deckwatch reads up to {FORMAT}: start the newer version"
+            " that wrote it, or another data directory"
+        )
+    return int(first_seq)
+
+
+def walk(path: Path) -> Iterator[tuple[Entry, int]]:
+    """(entry, byte behind it) up to the first one that is not whole. Read without a buffer: of a write that failed it
+    would keep what the file no longer has."""
+    with path.open("rb", buffering=0) as file:
+        if check_header(path, file.read(FILE_HEADER.size)) is None:
+            return
+        at = FILE_HEADER.size
+        while True:
+            header = file.read(RECORD_HEADER.size)
+            if len(header) < RECORD_HEADER.size:
+                return
+            length, crc, seq, received_ns, kind = RECORD_HEADER.unpack(header)
+            payload = file.read(length) if length <= 1 << 30 else b""
+            if len(payload) < length or crc32c(payload, crc32c(header[8:])) != crc:
+                return
+            at += len(header) + length
+            with contextlib.suppress(ValueError):
+                yield Entry(seq, received_ns, Kind(kind), payload), at
+
+
+def entries_of(path: Path) -> Iterator[Entry]:
+    for entry, _ in walk(path):
+        yield entry
+
+
+def scan(path: Path) -> tuple[Segment, int]:
+    """A file's segment and how many of its bytes are good (0: not even its header)."""
+    with path.open("rb") as file:
+        first_seq = check_header(path, file.read(FILE_HEADER.size))
+    try:
+        named = int(path.stem, 16)
+    except ValueError:
+        raise Unusable(f"{path}: no name of a journal file (16 hex digits); move it out of the way") from None
+    if first_seq is None:
+        return Segment(named, path, 0, named - 1), 0
+    good, last = FILE_HEADER.size, first_seq - 1
+    for entry, at in walk(path):
+        if entry.seq != last + 1:
+            break
+        good, last = at, entry.seq
+    return Segment(first_seq, path, good, last), good
+
+
+def tail_is_torn(path: Path, good: int) -> bool:
+    """Is what follows `good` one unfinished record (a crash), rather than damage with whole records behind it?"""
+    with path.open("rb") as file:
+        file.seek(good)
+        rest = file.read()
+    if good < FILE_HEADER.size:
+        return len(rest) < 64 << 10
+    if len(rest) < RECORD_HEADER.size:
+        return True
+    length = RECORD_HEADER.unpack_from(rest)[0]
+    at = RECORD_HEADER.size + length
+    if at >= len(rest):
+        return True
+    while at + RECORD_HEADER.size <= len(rest):  # a whole record behind a broken one: not a torn write
+        length, crc = struct.unpack_from("<II", rest, at)
+        end = at + RECORD_HEADER.size + length
+        if end > len(rest):
+            return True
+        if crc32c(rest[at + 8 : end]) == crc:
+            return False
+        at = end
+    return True
