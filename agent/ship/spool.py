@@ -7,6 +7,7 @@ as a gap. Each start of the agent begins a new file: the last one may end in a f
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -99,19 +100,27 @@ class Spool:
         self._rolled()
 
     def _make_room(self) -> None:
-        files = sorted(self._folder.glob("*.frames"))
-        total = sum(path.stat().st_size for path in files) + self._settings.file_bytes
-        for path in files[:-1]:
+        sizes = self._sizes()
+        total = sum(sizes.values()) + self._settings.file_bytes
+        for path in sorted(sizes)[:-1]:
             if total <= self._settings.limit_bytes:
                 return
-            total -= path.stat().st_size
+            total -= sizes[path]
             self.dropped_files += 1
             log.error("%s: the spool is full: the samples and events in it are given up", path)
             self._dropped(path)
 
+    def _sizes(self) -> dict[Path, int]:
+        """Of the files that are there: the tailer deletes them, in its own thread, as soon as they are acked."""
+        sizes = {}
+        for path in self._folder.glob("*.frames"):
+            with contextlib.suppress(FileNotFoundError):
+                sizes[path] = path.stat().st_size
+        return sizes
+
     @property
     def held_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self._folder.glob("*.frames"))
+        return sum(self._sizes().values())
 
     def close(self) -> None:
         if self._fd >= 0:

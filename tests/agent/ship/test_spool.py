@@ -93,3 +93,21 @@ def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file")
     with pytest.raises(Unusable, match="can't be written"):
         spool_at(tmp_path / "spool", Told())
+
+
+def test_a_file_that_is_acked_and_deleted_meanwhile_costs_no_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tailer's thread may delete a file between the list of files and the question how large it is."""
+    folder = tmp_path / "spool"
+    spool = spool_at(folder, Told())
+    real = Path.glob
+
+    def with_a_vanished_one(self: Path, pattern: str) -> list[Path]:
+        return [folder / "00000000.frames", *real(self, pattern)]
+
+    monkeypatch.setattr(Path, "glob", with_a_vanished_one)
+    assert all(spool.append(event(number)) for number in range(100))
+    assert spool.failed_frames == 0
+    assert spool.held_bytes > 0
+    spool.close()
