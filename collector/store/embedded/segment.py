@@ -36,7 +36,7 @@ FORM = "parquet-1"
 BLOCK_ROWS = 1 << 16
 _MAGIC = b"DWINDX"
 _VERSION = 1
-_HEAD = struct.Struct("<6sHII")  # magic, version, length of the head, where the filters begin
+_HEAD = struct.Struct("<6sHIII")  # magic, version, length of the head, where the filters begin, CRC-32C of the head
 
 _PARQUET_NAME = {
     "ts": "@timestamp",
@@ -76,7 +76,7 @@ class _IndexEntry(msgspec.Struct, frozen=True):
     stats: BlockStats
     words_at: int  # from where the filters begin
     words_bytes: int
-    words_crc: int = -1  # CRC-32C of the filter; -1: written before there was one
+    words_crc: int  # CRC-32C of the filter
 
 
 class SegmentIndex(msgspec.Struct, frozen=True):
@@ -176,7 +176,7 @@ def _write_index(path: Path, stats: Sequence[BlockStats], filters: Sequence[byte
     head = msgspec.msgpack.encode(SegmentIndex(tuple(entries)))
     padding = -(_HEAD.size + len(head)) % 8
     with path.open("wb") as sink:
-        sink.write(_HEAD.pack(_MAGIC, _VERSION, len(head), _HEAD.size + len(head) + padding))
+        sink.write(_HEAD.pack(_MAGIC, _VERSION, len(head), _HEAD.size + len(head) + padding, crc32c(head)))
         sink.write(head + b"\0" * padding)
         for words in filters:
             sink.write(words)
@@ -265,7 +265,7 @@ class SegmentBlock:
     def may_contain(self, word: str) -> bool:
         """Of a damaged filter nothing follows: the block is read. Its checksum is compared when it is first asked."""
         if self._filter_is_good is None:
-            self._filter_is_good = self._words_crc < 0 or crc32c(bytes(self._words)) == self._words_crc
+            self._filter_is_good = crc32c(bytes(self._words)) == self._words_crc
             if not self._filter_is_good:
                 log.error("store: the word filter of %s is damaged: searches are slower there", self.segment.base)
         if not self._filter_is_good:
@@ -348,11 +348,14 @@ def _map(path: Path) -> memoryview:
 def _read_index(index: memoryview, base: Path) -> tuple[tuple[_IndexEntry, ...], int]:
     if len(index) < _HEAD.size:
         raise ValueError(f"{base}.index is cut short")
-    magic, version, length, start = _HEAD.unpack_from(index)
+    magic, version, length, start, crc = _HEAD.unpack_from(index)
     if magic != _MAGIC or version != _VERSION:
         raise ValueError(f"{base}.index is no index of version {_VERSION}")
+    head = bytes(index[_HEAD.size : _HEAD.size + length])
+    if crc32c(head) != crc:
+        raise ValueError(f"{base}.index is damaged: its head's checksum differs")
     try:
-        entries = msgspec.msgpack.decode(index[_HEAD.size : _HEAD.size + length], type=SegmentIndex).blocks
+        entries = msgspec.msgpack.decode(head, type=SegmentIndex).blocks
     except msgspec.DecodeError as error:
         raise ValueError(f"{base}.index is damaged: {error}") from None
     if entries and start + entries[-1].words_at + entries[-1].words_bytes > len(index):

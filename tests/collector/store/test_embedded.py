@@ -197,6 +197,25 @@ async def test_a_damaged_word_filter_hides_nothing(tmp_path: Path, caplog: pytes
     store.close()
 
 
+@pytest.mark.parametrize("byte", [3, 9, 13, 17, 21, 40])
+async def test_a_flipped_bit_in_the_head_of_an_index_is_noticed(
+    tmp_path: Path, byte: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would skip blocks by wrong times or levels."""
+    store = open_store(tmp_path)
+    fill(store, range(1))
+    seal(store, 0)
+    store.close()
+    (index,) = tmp_path.rglob("*.index")
+    data = bytearray(index.read_bytes())
+    data[byte] ^= 1
+    index.write_bytes(data)
+    store = open_store(tmp_path)
+    assert await messages(store) == []
+    assert "is damaged and was set aside" in caplog.text
+    store.close()
+
+
 def test_a_clock_that_jumps_ahead_drops_nothing_before_it_has_stayed_there(tmp_path: Path) -> None:
     store = open_store(tmp_path, retention_s=86_400.0)
     fill(store, range(2))
