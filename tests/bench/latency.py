@@ -38,7 +38,7 @@ class Receiver(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.came: list[tuple[float, str]] = []
+        self.told: list[tuple[float, str, str]] = []  # when (monotonic), status, name of the alert
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -51,7 +51,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.came.append((time.monotonic(), str(body["status"])))
+        self.server.told.append((time.monotonic(), str(body["status"]), str(body["groupLabels"]["alertname"])))
         self.send_response(200)
         self.end_headers()
 
@@ -76,8 +76,8 @@ def until_found(pair: Pair, word: str, since: float, timeout_s: float = 20.0) ->
 
 def until_called(receiver: Receiver, known: int, since: float, timeout_s: float = 20.0) -> float:
     while time.monotonic() - since < timeout_s:
-        if len(receiver.came) > known:
-            return (receiver.came[known][0] - since) * 1e3
+        if len(receiver.told) > known:
+            return (receiver.told[known][0] - since) * 1e3
         time.sleep(0.005)
     raise TimeoutError(f"no webhook came in {timeout_s} s")
 
@@ -130,7 +130,7 @@ def _one_webhook(folder: Path) -> float:
         pair.start()
         writer.say("first words")
         pair.wait_drained()
-        return until_called(receiver, len(receiver.came), writer.say("a ticket was opened"))
+        return until_called(receiver, len(receiver.told), writer.say("a ticket was opened"))
     finally:
         pair.stop()
         receiver.shutdown()
