@@ -178,9 +178,12 @@ class Pipeline:
 
     async def _close_groups(self) -> None:
         """A group of lines that nothing was added to for a while is closed; that is journaled before it is done."""
+        took_s = 0.0
         while True:
-            await self._clock.sleep(_CLOSE_EVERY_S)
+            await self._clock.sleep(max(_CLOSE_EVERY_S, min(1.0, 10 * took_s)))  # many open streams take time
+            began = self._clock.monotonic()
             decision = await self._in_worker(self._parser.close_due, self._clock.now_ns(), _GROUP_AGE_NS)
+            took_s = self._clock.monotonic() - began
             if decision is not None:
                 await self._journal_decision(decision)
 

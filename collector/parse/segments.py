@@ -118,7 +118,10 @@ def _of_stream(
     last: Segment | None = None
     if opened is not None:
         last = Segment.of_open(opened)
-        last.tenant, last.context = info.tenant, context
+        if opened.tenant == info.tenant:
+            last.context = context
+        else:
+            last.follow = CUT  # what is open stays with the tenant that wrote it
         segments.append(last)
     for start, data, eof in chunks:
         if last is None or last.end != start or last.follow != OPEN:

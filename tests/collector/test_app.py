@@ -140,6 +140,20 @@ async def test_an_open_group_survives_a_kill_and_is_joined(tmp_path: Path) -> No
         ]
 
 
+async def test_what_is_open_stays_with_the_tenant_that_wrote_it(tmp_path: Path) -> None:
+    """A container's label may name another tenant from one batch to the next."""
+    stream = Stream("web")
+    async with running(tmp_path) as one:
+        await one.push.push(stream.batch([stream.chunk(b"java.lang.Error: of ours\n\tat a.B.c(B.java:1)\nhalf a li")]))
+        stream.info = msgspec.structs.replace(stream.info, tenant="other")
+        await one.push.push(stream.batch([stream.chunk(b"ne\n\tat x.Y.z(Y.java:2)\n")]))
+        await one.drained()
+        ours, theirs = await one.logs(), await one.logs(tenant="other")
+        assert [r["message"] for r in ours] == ["java.lang.Error: of ours\n\tat a.B.c(B.java:1)", "half a li"]
+        assert "of ours" not in str(theirs)
+        assert "Y.java:2" in str(theirs)
+
+
 async def test_positions_outlive_the_journal_and_let_go_streams_are_marked(tmp_path: Path) -> None:
     stream = Stream("web")
     async with running(tmp_path) as one:
