@@ -78,6 +78,8 @@ class RotatedFiles:
                 continue
             if file := self.pending.get(at) or self.open(path):
                 files.append(file)
+        # A pending file whose name is gone is still open, and its bytes are nowhere else.
+        files += [file for at, file in self.pending.items() if at not in present]
         return self.candidates(files, live=False), present
 
     def open(self, path: str) -> LogFile | None:

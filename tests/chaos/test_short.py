@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.account import account
 from tests.chaos.container import Moments, run_container
+from tests.chaos.daemons import Pair
 from tests.chaos.rows import ROWS, Row, run
+from tests.chaos.writer import DockerWriter
 from tests.fixtures.docker_engine import Engine
 
 
@@ -26,3 +30,27 @@ def test_each_number_of_a_real_container_is_stored_exactly_once(private_docker_e
     result, kills = run_container(private_docker_engine, tmp_path, lines=60_000, per_s=12_000, seed=7, moments=moments)
     assert kills == 4
     assert result.balances, f"{result}: lost {result.lost[:10]}, repeated {result.repeated[:10]}"
+
+
+@pytest.mark.timeout(200)
+def test_a_burst_that_rotates_faster_than_anybody_looks_leaves_nothing_half_read(tmp_path: Path) -> None:
+    """What the engine deleted before it could be opened is gone; what was opened is read to its end, whatever became of
+    its name, and the lag comes to rest."""
+    log = tmp_path / "burst-json.log"
+    writer = DockerWriter(log, max_bytes=20_000, max_files=3)
+    pair = Pair(tmp_path, logs=[str(log)])
+    try:
+        pair.start()
+        writer.write(50)
+        pair.wait_drained()
+        for _ in range(400):
+            writer.write(100)
+            time.sleep(0.002)
+        writer.close()
+        pair.wait_drained(timeout_s=60)
+        result = account(writer.written, pair.records())
+    finally:
+        pair.stop()
+    assert result.repeated == ()
+    assert result.stored > 50
+    assert writer.written - 1 not in result.lost
