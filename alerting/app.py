@@ -20,7 +20,7 @@ from alerting.notify.delivery import Delivery, DeliveryMetrics
 from alerting.notify.notifier import Notifier
 from alerting.notify.receivers import Receiver, receivers
 from alerting.rules.evaluator import Evaluator, EvaluatorMetrics
-from alerting.rules.files import BadRules, load_rules
+from alerting.rules.files import BadRules, load_rules, rule_paths
 from alerting.rules.logmetric_store import LogMetricStore
 from alerting.rules.logmetrics import LogMetrics
 from alerting.rules.model import AlertRule, RuleSet
@@ -102,6 +102,9 @@ class Alerting:
             self._store.close()
             self._log_store.close()
             raise Unusable(str(error)) from None
+        for pattern in self._globs:
+            if not rule_paths([pattern]):
+                log.warning("rules %s: no such file; nothing is evaluated until there is one", pattern)
 
     def _make_notifier(self, to: tuple[Receiver, ...]) -> Notifier:
         return Notifier(

@@ -288,6 +288,14 @@ async def test_its_series_stand_in_metrics(tmp_path: Path) -> None:
     assert check_metrics(text.encode()) == []
 
 
+async def test_a_glob_that_matches_nothing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clock, registry = SystemClock(), CollectorRegistry()
+    globs = [str(tmp_path / "rulse/*.yml")]
+    alerting = Alerting(AlertingSettings(), globs, tmp_path / "data", Head(clock, registry), clock, registry)
+    assert f"rules {globs[0]}: no such file" in caplog.text
+    await alerting.stop()
+
+
 async def test_files_are_loaded_again_when_they_change(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk(tmp_path, None, reload_interval_s=0.1)
 
