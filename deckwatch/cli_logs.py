@@ -11,6 +11,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from deckwatch.cli_client import asks_a_collector
 from deckwatch.logs import run
 from deckwatch.logs.bars import plain_rows, rows_of, terminal_rows
 from deckwatch.logs.choice import Choice
@@ -59,17 +60,7 @@ class Wish(msgspec.Struct, frozen=True):
 @click.option("--limit", "-n", type=click.IntRange(0), help="So many, the newest ones; 0: all.  [default: 1000]")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines with all fields, under their ECS names.")
 @click.option("--histogram", is_flag=True, help="How many over time, instead of the lines.")
-@click.option("--tenant", metavar="NAME", default="", help="Whose.  [default: default]")
-@click.option("--collector", metavar="URL", help="Where to ask; DECKWATCH_COLLECTOR, or the one of `deckwatch up`.")
-@click.option(
-    "--token-file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="File with the bearer token (or DECKWATCH_TOKEN in the environment).",
-)
-@click.option("--ca-file", metavar="FILE", type=click.Path(path_type=Path), help="Authorities (PEM) to trust.")
-@click.option("--cert-file", metavar="FILE", type=click.Path(path_type=Path), help="Client certificate (PEM).")
-@click.option("--key-file", metavar="FILE", type=click.Path(path_type=Path), help="Its private key (PEM).")
+@asks_a_collector
 def logs(
     query: tuple[str, ...],
     since: str,

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from deckwatch.cli_client import asks_a_collector
 from deckwatch.logs.target import Target, find_target
 from deckwatch.runtime.faults import Retry
 from deckwatch.runtime.tls import ClientTls
@@ -32,17 +33,7 @@ from deckwatch.top.table import live_view, plain_lines
 @click.option("--host", metavar="NAME", help="Only those of this host; may hold wildcards.")
 @click.option("--once", is_flag=True, help="One plain table, then end. Always so where the output is no terminal.")
 @click.option("--interval", type=click.FloatRange(0.2), default=2.0, show_default=True, help="Seconds between looks.")
-@click.option("--tenant", metavar="NAME", default="", help="Whose.  [default: default]")
-@click.option("--collector", metavar="URL", help="Where to ask; DECKWATCH_COLLECTOR, or the one of `deckwatch up`.")
-@click.option(
-    "--token-file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="File with the bearer token (or DECKWATCH_TOKEN in the environment).",
-)
-@click.option("--ca-file", metavar="FILE", type=click.Path(path_type=Path), help="Authorities (PEM) to trust.")
-@click.option("--cert-file", metavar="FILE", type=click.Path(path_type=Path), help="Client certificate (PEM).")
-@click.option("--key-file", metavar="FILE", type=click.Path(path_type=Path), help="Its private key (PEM).")
+@asks_a_collector
 def top(
     sort: str,
     container: tuple[str, ...],
