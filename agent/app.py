@@ -198,7 +198,7 @@ async def run(
 def _cgroups(host_root: str) -> Finding:
     found = find_hierarchies(host_root)
     remedy = "mount them, or set agent.discover.host_root" if found.layout is Layout.NONE else ""
-    return Finding("Control groups", found.layout is not Layout.NONE, found.describe(), remedy)
+    return Finding("cgroups", found.layout is not Layout.NONE, found.describe(), remedy)
 
 
 def _tell(report: DrainReport) -> None:

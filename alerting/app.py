@@ -36,6 +36,7 @@ from collector.metrics.families import Family
 from collector.metrics.head import Head
 from collector.metrics.series import Sources
 from collector.records import RecordConsumer
+from deckwatch.runtime.announce import Announced, announce
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Unusable
 
@@ -68,6 +69,7 @@ class Alerting:
         self._clock = clock
         self._replayed = replayed
         to = receivers(settings.webhooks)
+        self._receivers = len(to)
         self._store = StateStore(data_dir / "alerts.sqlite")
         self._log_store = LogMetricStore(data_dir / "logmetrics.sqlite")
         self._log_metrics = LogMetrics(
@@ -95,6 +97,7 @@ class Alerting:
             "deckwatch_alerting_rules_good", "1 where the rule files on disk are those in force.", registry=registry
         )
         self._loaded = Gauge("deckwatch_alerting_rules", "Rules in force.", registry=registry)
+        self._loaded_rules = 0
         self._seen: Look = look(self._globs)
         try:
             self._take(self._load())
@@ -105,6 +108,7 @@ class Alerting:
         for pattern in self._globs:
             if not rule_paths([pattern]):
                 log.warning("rules %s: no such file; nothing is evaluated until there is one", pattern)
+        self._announce("")
 
     def _make_notifier(self, to: tuple[Receiver, ...]) -> Notifier:
         return Notifier(
@@ -152,8 +156,16 @@ class Alerting:
             self._good.set(0)
             log.error("rule files were read but can't be put in force, those before stay: %s", error)
             return False
-        log.info("rule files were loaded again")
+        self._announce("loaded again: ")
         return True
+
+    def _announce(self, how: str) -> None:
+        if not self._globs:
+            return
+        rules = self._loaded_rules
+        told = _counted(self._receivers, "receiver") if self._receivers else "nobody is told: give --webhook URL"
+        detail = f"{how}{_counted(rules, 'rule')} in {_counted(len(rule_paths(self._globs)), 'file')}; {told}"
+        announce(Announced.FINDING, f"Rules: {detail}", what="Rules", reached=True, detail=detail, mend="")
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -190,7 +202,8 @@ class Alerting:
         self._schedule.every(REPEAT_EVERY_S, "repeat notifications", self._repeat)
         self._schedule.every(FORGET_EVERY_S, "forget old series", self._forget)
         self._good.set(1)
-        self._loaded.set(sum(len(group.rules) for group in rules.groups))
+        self._loaded_rules = sum(len(group.rules) for group in rules.groups)
+        self._loaded.set(self._loaded_rules)
 
     def _is_awaited(self, tenant: str, rule: AlertRule, alert: Alert, at_ns: int) -> bool:
         """After a restart lines are counted again that were counted after the last commit, and samples of agents come
@@ -214,6 +227,10 @@ class Alerting:
 
     def _forget(self) -> None:
         self._head.forget_old(self._clock.now_ns())
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _longest(ranges: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -79,9 +81,24 @@ def up(
         config=config,
         log_level=log_level or LogLevel.WARNING.value,
         own_place=data_dir is not None,
+        command=typed_command(sys.argv[0], os.environ.get("PATH", "")),
     )
     setup_logging(LogSettings(level=LogLevel.WARNING, format=LogFormat.TEXT))
     asyncio.run(_run(options))
+
+
+def typed_command(called_as: str, search_path: str) -> str:
+    """How this command can be typed again where the user stands: `deckwatch` where the shell finds this very file, its
+    path (relative where that is shorter) elsewhere."""
+    found = shutil.which("deckwatch", path=search_path)
+    script = Path(called_as)
+    if script.name != "deckwatch" or not script.is_file():
+        return "deckwatch"
+    if found is not None and Path(found).resolve() == script.resolve():
+        return "deckwatch"
+    absolute = script.absolute()
+    shown = absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
+    return shlex.quote(str(shown))
 
 
 def _options(place: Path, loaded: Loaded) -> UpOptions:

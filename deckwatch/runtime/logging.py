@@ -71,13 +71,14 @@ def printable(text: str) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """`07:28:55.123 WARNING agent.tail: message key=value`; breaks and control characters as escapes."""
+    """`07:28:55.123 WARNING agent.tail: message key=value`; control characters as escapes, further lines indented, so
+    that none can pass for a record of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
         fields = "".join(f" {name}={_word(value)}" for name, value in _extras(record).items())
         text = f"{stamp} {record.levelname} {record.name}: {record.getMessage()}{fields}{_trace(record)}"
-        return printable(without_secrets(text))
+        return "\n    ".join(map(printable, without_secrets(text).split("\n")))
 
 
 class JsonFormatter(logging.Formatter):

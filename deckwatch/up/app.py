@@ -54,6 +54,7 @@ class Up:
         policy = policy or Policy()
         self._collector = Keeper(Part.COLLECTOR, self._collector_command, policy, self._on_line)
         self._agent = Keeper(Part.AGENT, self._agent_command, policy, self._on_line)
+        self._last_words: dict[str, list[Line]] = {}
         self._drained: dict[str, dict[str, str | int | float | bool]] = {}
         self._gave_up: GaveUp | None = None
 
@@ -104,13 +105,27 @@ class Up:
         elif line.event == Announced.FINDING:
             self._console.say(finding_line(line))
         elif not line.event:
+            self._child_says(part, line)
+
+    def _child_says(self, part: str, line: Line) -> None:
+        """The message with which a child ends is kept: where it is given up, that message is our own last word."""
+        words = self._last_words.setdefault(part, [])
+        if not line.logger and (words or line.message.startswith(MESSAGE_PREFIX)):
+            words.append(line)
+            return
+        self._say_last_words(part)
+        self._console.child_line(part, line)
+
+    def _say_last_words(self, part: str) -> None:
+        for line in self._last_words.pop(part, ()):
             self._console.child_line(part, line)
 
     def _say_next_steps(self, address: str) -> None:
+        ours = self._options.command
         at = f" --collector {address}" if self._options.own_place else ""
         self._console.say(f"  address    {address}")
-        self._console.say(f"  next       deckwatch logs{at} --follow")
-        self._console.say(f"             deckwatch top{at}")
+        self._console.say(f"  next       {ours} logs{at} --follow")
+        self._console.say(f"             {ours} top{at}")
         self._console.say(f"             curl {address}/metrics")
 
     async def _show_status(self, stop: asyncio.Event) -> None:
@@ -140,6 +155,8 @@ class Up:
                 self._console.say(f"  stopping   {keeper.name}")
             if not await keeper.stop(self._options.drain_s):
                 self._console.say(f"{keeper.name}: error: still busy after {self._options.drain_s:.0f} s; killed")
+        for part in [part for part in self._last_words if self._gave_up is None or part != self._gave_up.name]:
+            self._say_last_words(part)
         if drained := drained_line(self._drained.get(Part.AGENT)):
             self._console.say(f"  drained    {drained}")
         if stored := drained_line(self._drained.get(Part.COLLECTOR)):

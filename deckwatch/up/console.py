@@ -34,7 +34,8 @@ class Console:
 
     def child_line(self, name: str, line: Line) -> None:
         colour = _COLOURS.get(line.level, "") if self.live else ""
-        text = f"{name}: {line.level}: {printable(line.message)}"
+        first, *more = line.message.splitlines() or [""]
+        text = "\n".join((f"{name}: {line.level}: {printable(first)}", *(f"  {printable(one)}" for one in more)))
         self.say(f"{colour}{text}{_PLAIN if colour else ''}")
         for trace in line.trace.splitlines():
             self.say(f"{name}:   {printable(trace)}")

@@ -108,7 +108,7 @@ class Keeper:
     def _take(self, name: str, line: Line) -> None:
         if line.event == Announced.READY:
             if self.address is not None:
-                self._on_line(name, Line("is back", level="info"))
+                self._on_line(name, Line("is back", logger=__name__))
             self.address = str(line.fields["address"])
             self._is_ready = True
             self._ready.set()
@@ -116,7 +116,7 @@ class Keeper:
 
     async def _pause(self, exit_code: int, wait_s: float) -> None:
         how = how_it_ended(exit_code)
-        self._on_line(self.name, Line(f"{how}; starting it again in {wait_s:.1f} s", level="warning"))
+        self._on_line(self.name, Line(f"{how}; starting it again in {wait_s:.1f} s", level="warning", logger=__name__))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._stopping.wait()

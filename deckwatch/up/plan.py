@@ -26,6 +26,7 @@ class UpOptions(msgspec.Struct, frozen=True):
     tls: ClientTls = ClientTls()  # for the same
     log_level: str = "warning"
     own_place: bool = False  # data_dir is not the default one: commands need to be told the address
+    command: str = "deckwatch"  # as it can be typed where the user stands
     drain_s: float = 20.0  # for each child, before it is killed
 
 

@@ -305,6 +305,7 @@ async def test_files_are_loaded_again_when_they_change(tmp_path: Path, caplog: p
                 await asyncio.sleep(0.05)
 
     async with desk.open():
+        assert "Rules: 3 rules in 1 file; nobody is told: give --webhook URL" in caplog.text
         desk.rules.write_text("groups: [{name: a, rules: [{alert: X, expr: 'up =='}, {alert: Y, expr: sum(up)}]}]\n")
         await good(0)
         assert desk.registry.get_sample_value("deckwatch_alerting_rules") == 3
@@ -314,6 +315,7 @@ async def test_files_are_loaded_again_when_they_change(tmp_path: Path, caplog: p
         desk.rules.write_text("groups: [{name: a, rules: [{alert: X, expr: up}]}]\n")
         await good(1)
         assert desk.registry.get_sample_value("deckwatch_alerting_rules") == 1
+        assert "Rules: loaded again: 1 rule in 1 file; nobody is told: give --webhook URL" in caplog.text
 
 
 async def test_reload_on_a_signal(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from deckwatch.cli_up import typed_command
 from deckwatch.runtime.announce import Line, read_line
 from deckwatch.runtime.listen import Listen
 from deckwatch.up.app import drained_line, finding_line
@@ -171,7 +172,22 @@ def test_without_a_terminal_there_are_lines_only() -> None:
     console = Console(out, plain_every_s=0)
     console.status("one")
     console.child_line("agent", Line("m", "warning"))
-    assert out.getvalue() == "one\nagent: warning: m\n"
+    console.child_line("agent", Line("bad files:\na: 1\nb: \x1b2", "error"))
+    assert out.getvalue() == "one\nagent: warning: m\nagent: error: bad files:\n  a: 1\n  b: \\x1b2\n"
+
+
+def test_the_command_is_named_as_it_can_be_typed_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "my venv" / "bin" / "deckwatch"
+    script.parent.mkdir(parents=True)
+    script.touch(mode=0o755)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert typed_command(str(script), str(elsewhere)) == "'my venv/bin/deckwatch'"
+    assert typed_command(str(script), str(script.parent)) == "deckwatch"
+    monkeypatch.chdir(elsewhere)
+    assert typed_command(str(script), str(elsewhere)) == f"'{script}'"
+    assert typed_command("/x/pytest", str(elsewhere)) == "deckwatch"
 
 
 class Run:
@@ -288,6 +304,7 @@ def test_a_child_that_cannot_run_as_configured_ends_it_with_its_words(start: Cal
     run = start(collector="exit 2")
     assert run.process.wait(20) == 2
     assert run.err.read_text() == "deckwatch: --listen 127.0.0.1:1: the port is in use\n"
+    assert "in use" not in run.text()  # said once
 
 
 def test_a_child_that_never_answers_is_given_up_with_its_last_lines(start: Callable[..., Run]) -> None:

@@ -87,7 +87,7 @@ def test_lines_are_found_and_the_stop_says_what_was_drained(up: Callable[..., De
     assert watch.count("number1234") == 1
     assert watch.stop() == 0
     text = watch.text()
-    assert re.search(r"found +Control groups: cgroup", text), text
+    assert re.search(r"found +cgroups: cgroup", text), text
     assert re.search(r"stopping +agent(.|\n)*stopping +collector", text), text
     assert re.search(r"drained +.*\b1,500 lines|drained +.*kB", text), text
     assert "error" not in text, text

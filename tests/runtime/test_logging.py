@@ -43,11 +43,11 @@ def test_json_is_one_object_a_line_with_ecs_names(root: logging.Logger) -> None:
     assert second["error.stack_trace"].endswith("invalid literal for int() with base 10: 'bad'")
 
 
-def test_text_is_one_line_a_record_without_control_characters(root: logging.Logger) -> None:
+def test_text_shows_no_control_characters_and_indents_further_lines(root: logging.Logger) -> None:
     log, stream = written(LogSettings(format=LogFormat.TEXT))
     log.warning("lost\n\x1b[31m%s", "it", extra={"lines": 3, "path": "/a b"})
-    assert stream.getvalue().endswith('WARNING agent.tail: lost\\n\\x1b[31mit lines=3 path="/a b"\n')
-    assert stream.getvalue().count("\n") == 1
+    assert stream.getvalue().endswith('WARNING agent.tail: lost\n    \\x1b[31mit lines=3 path="/a b"\n')
+    assert stream.getvalue().count("\n") == 2
 
 
 @pytest.mark.parametrize("form", [LogFormat.TEXT, LogFormat.JSON])
