@@ -29,7 +29,8 @@ def build_rows(work: Work, origins: Table) -> pl.DataFrame:
     wide = np.empty((3, count), np.int64)
     codes = np.empty((4, count), np.uint8)
     views = np.empty((count, 2), np.uint64)
-    buffers = (work.text, work.gathered, work.repaired)
+    # The room for text is as large as the raw bytes; what is kept in memory until it is sealed has only the text.
+    buffers = (work.text[: work.text_end].copy(), work.gathered, work.repaired)
     fill(*buffers, work.records, work.rows, origins, origin, wide, codes, views)
     columns = [
         pa.Array.from_buffers(kind, count, [None, pa.py_buffer(values)])

@@ -64,7 +64,8 @@ class Work:
         _copy([*parts, _PADDING], self.data)
         self.table = _segment_table(segments)
         self.carried = _carried_table(segments)
-        self.text: Bytes = np.empty(text_size, np.uint8)  # the frame goes on using it
+        self.text: Bytes = scratch.take("text", text_size, _BYTE)
+        self.text_end = 0
         _copy([carried_text], self.text)
         self._text_from = len(carried_text)
         self.gathered: Bytes = _NO_BYTES
@@ -76,7 +77,7 @@ class Work:
 
     def read(self, received_ns: int) -> None:
         zone_s = self._plan.zone_offset_s
-        _, self.line_count = read_lines(
+        self.text_end, self.line_count = read_lines(
             self.data, self.table, received_ns, zone_s, self.text, self._text_from, self.lines
         )
 
