@@ -1,4 +1,4 @@
-"""What a message's text is besides text (JSON object, logfmt), and the level that its fields give."""
+"""What a message's text is besides text (JSON object, key=value pairs), and the level that its fields give."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from collector.parse.kernels.compiling import inner
 from collector.parse.kernels.docker import skip_blank, skip_string, skip_value
+from collector.parse.kernels.pairs import is_blank, line_end, next_pair
 from collector.parse.kernels.simd import signed
 from collector.parse.kernels.words import number_level, pack, pack_lower, value_level
 from collector.parse.layout import Bytes
@@ -13,7 +14,7 @@ from collector.records import BODIES
 
 JSON, LOGFMT = BODIES.index("json"), BODIES.index("logfmt")
 
-_LOGFMT_SCAN_BYTES = 2048
+_PAIRS_SCAN_BYTES = 2048
 """A level that stands farther behind is not looked for."""
 
 _LEVEL = np.uint64(pack("level"))
@@ -126,52 +127,20 @@ def _json_value_level(data: Bytes, at: int, end: int) -> int:
 
 
 @inner
-def logfmt_pair(data: Bytes, i: int, end: int) -> tuple[int, int, int]:
-    """(place of =, end of the value, begin of the value's text) of the key=value at i; = is -1 where there is none.
-
-    A key is letters, digits and _ . - / @, not beginning with a digit; a value is quoted with \\ as escape, or goes to
-    the next blank.
-    """
-    if i >= end or not (65 <= data[i] <= 90 or 97 <= data[i] <= 122 or data[i] == 95 or data[i] == 64):
-        return -1, i, i
-    equals = i
-    while equals < end and _is_key_byte(data[equals]):
-        equals += 1
-    if equals >= end or data[equals] != 61:
-        return -1, i, i
-    value = equals + 1
-    if value < end and data[value] == 34:
-        stop = skip_string(data, value + 1, end)
-        if stop < 0 or (stop < end and data[stop] != 32 and data[stop] != 10):
-            return -1, i, i
-        return equals, stop, value + 1
-    stop = value
-    while stop < end and data[stop] != 32 and data[stop] != 10:
-        stop += 1
-    return equals, stop, value
-
-
-@inner
-def _is_key_byte(c: int) -> bool:
-    return 97 <= c <= 122 or 65 <= c <= 90 or 48 <= c <= 57 or c == 95 or c == 46 or c == 45 or c == 47 or c == 64
-
-
-@inner
-def logfmt_level(data: Bytes, at: int, end: int) -> int:
-    """-1 where the text does not begin with two key=value pairs, else the level of its level key or 0."""
-    end = min(end, at + _LOGFMT_SCAN_BYTES)
-    i, pairs, level = at, 0, 0
-    while i < end:
-        equals, stop, value = logfmt_pair(data, i, end)
-        if equals < 0:
-            break
-        if level == 0 and is_level_key(data, i, equals - i):
-            value_end = stop - 1 if value > equals + 1 else stop
-            level = value_level(data, value, value_end - value)
-        pairs += 1
-        if level and pairs >= 2:
-            return level
-        i = stop
-        while i < end and data[i] == 32:
+def pairs_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """(level of the first level key that names one, how many pairs the text begins with) of the pairs of a line."""
+    end = line_end(data, at, end)
+    i, leading, level = at, 0, 0
+    begins = True
+    while i < end and i - at < _PAIRS_SCAN_BYTES and not (level and (leading >= 2 or not begins)):
+        while i < end and is_blank(data[i]):
             i += 1
-    return level if pairs >= 2 else -1
+        key, equals, value, value_end, _, behind = next_pair(data, i, end)
+        if key < 0:
+            break
+        begins = begins and key == i
+        leading += begins
+        if level == 0 and is_level_key(data, key, equals - key):
+            level = value_level(data, value, value_end - value)
+        i = behind
+    return level, leading

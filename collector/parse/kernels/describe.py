@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from collector.parse.kernels import utf8
-from collector.parse.kernels.bodies import JSON, LOGFMT, is_json_object, json_level, logfmt_level
+from collector.parse.kernels.bodies import JSON, LOGFMT, is_json_object, json_level, pairs_level
 from collector.parse.kernels.compiling import inner, kernel
 from collector.parse.kernels.docker import skip_blank
 from collector.parse.kernels.levels import text_level
+from collector.parse.kernels.pairs import line_end, next_pair
 from collector.parse.kernels.simd import load64
 from collector.parse.layout import GATHERED, REPAIRED, Bytes, Table
 from collector.records import FLAG_INVALID_UTF8
@@ -41,10 +42,14 @@ def level_and_body(data: Bytes, at: int, end: int) -> tuple[int, int]:
     first = skip_blank(data, at, end)
     if first < end and data[first] == 123 and is_json_object(data, first, end):
         return json_level(data, first, end), JSON
-    level = logfmt_level(data, at, end)
-    if level >= 0:
+    stop = line_end(data, at, end)
+    key, _, _, _, _, _ = next_pair(data, at, stop)
+    if key < 0:
+        return text_level(data, at, stop), 0
+    level, leading = pairs_level(data, at, stop)
+    if leading >= 2:
         return level, LOGFMT
-    return text_level(data, at, end), 0
+    return text_level(data, at, stop) or level, LOGFMT
 
 
 @kernel

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from collector.parse.kernels.bodies import is_level_key, logfmt_pair
+from collector.parse.kernels.bodies import is_level_key
 from collector.parse.kernels.compiling import inner
+from collector.parse.kernels.pairs import next_pair
 from collector.parse.kernels.simd import signed
 from collector.parse.kernels.tokens import (
     ESC,
@@ -211,10 +212,10 @@ def _ends(data: Bytes, i: int, end: int, closing: int) -> bool:
 @inner
 def _pair_level(data: Bytes, i: int, end: int) -> int:
     """Of `level=error` anywhere in the head."""
-    equals, stop, value = logfmt_pair(data, i, end)
-    if equals < 0 or not is_level_key(data, i, equals - i):
+    key, equals, value, value_end, _, _ = next_pair(data, i, end)
+    if key != i or not is_level_key(data, i, equals - i):
         return 0
-    return value_level(data, value, (stop - 1 if value > equals + 1 else stop) - value)
+    return value_level(data, value, value_end - value)
 
 
 @inner

@@ -97,9 +97,6 @@ def level_and_body(line: str) -> tuple[str, str]:
         ('Exception in thread "main" java.lang.Error: x', "error"),
         ("panic: runtime error: x", "fatal"),
         ("fatal error: all goroutines are asleep - deadlock!", "fatal"),
-        # level=... in the head of a line that is no logfmt
-        ("2026-01-01 level=debug msg=x", "debug"),
-        ("2026-01-01 lvl=\"warn\" x", "warn"),
         # none
         ("no error found", ""),
         ("No errors, no warning", ""),
@@ -167,13 +164,21 @@ def test_level_of_text(line: str, level: str) -> None:
         ("ts=2026-01-01T00:00:00Z caller=main.go:1 level=debug msg=x", "debug", "logfmt"),
         ('msg="level=error" lvl=info', "info", "logfmt"),
         ("a=1 b=2", "", "logfmt"),
-        ("a= b=", "", "logfmt"),
-        ('level="error" x', "error", ""),
-        ("a=1", "", ""),
-        ("a=1 ERROR", "error", ""),
+        ("a= b=", "", ""),
+        ('level="error" x', "error", "logfmt"),
+        ("a=1", "", "logfmt"),
+        ("a=1 ERROR", "error", "logfmt"),
+        ("a=1 b=2 ERROR", "", "logfmt"),
         ("1=a 2=b", "", ""),
-        ('a="1 b=2', "", ""),
-        ("x a=1 b=2", "", ""),
+        ('a="1 b=2', "", "logfmt"),
+        ("x a=1 b=2", "", "logfmt"),
+        # level=... behind other text, where the text has none of its own
+        ("2026-01-01 level=debug msg=x", "debug", "logfmt"),
+        ('2026-01-01 lvl="warn" x', "warn", "logfmt"),
+        ("2026-01-01 WARN x level=debug", "warn", "logfmt"),
+        ("request done by the worker of the queue status=200 level=error", "error", "logfmt"),
+        ("x=" + "y" * 3000 + " level=error", "", "logfmt"),
+        ('http://x/?level=error "level=error"', "", ""),
     ],
 )  # fmt: skip
 def test_level_and_kind_of_bodies(line: str, level: str, body: str) -> None:
