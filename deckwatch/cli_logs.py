@@ -106,6 +106,7 @@ def explained(fault: AskedWrongly, choice: Choice) -> str:
     """The collector's words; a fault of a query is shown where it is."""
     body = fault.body
     expected = f"; expected {body['expected']}" if body.get("expected") else ""
+    expected += f"; did you mean {body['suggestion']}?" if body.get("suggestion") else ""
     shown = {"query": choice.query, "filter": choice.filter()}.get(str(body.get("parameter")))
     if shown is None or "position" not in body:
         option = {"start": "--since", "end": "--until"}.get(str(body.get("parameter")))

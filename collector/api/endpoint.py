@@ -1,5 +1,6 @@
 """One HTTP endpoint as a value: its path, what it takes, what it answers. The router and the OpenAPI document are both
-made from it, so they can't differ. Answers of faults are JSON: {"error", "parameter", "position", "expected"}."""
+made from it, so they can't differ. Answers of faults are JSON: {"error", "parameter", "position", "expected",
+"suggestion"}."""
 
 from __future__ import annotations
 
@@ -56,10 +57,12 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class ParameterError(Reject):
-    def __init__(self, name: str, problem: str, expected: str) -> None:
-        super().__init__(f"parameter {name}: {problem}; expected {expected}")
+    def __init__(self, name: str, problem: str, expected: str, suggestion: str = "") -> None:
+        hint = f"; did you mean {suggestion}?" if suggestion else ""
+        super().__init__(f"parameter {name}: {problem}; expected {expected}{hint}")
         self.name = name
         self.expected = expected
+        self.suggestion = suggestion
 
 
 class QueryParameterError(Reject):
@@ -81,9 +84,8 @@ class Arguments:
         known = [parameter.name for parameter in parameters if parameter.place == "query"]
         for name in request.query:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-                raise ParameterError(name, "is not known here", hint)
+                near = next(iter(difflib.get_close_matches(name, known, n=1)), "")
+                raise ParameterError(name, "is not known here", f"one of {', '.join(known)}", near)
 
     def text(self, name: str, default: str = "") -> str:
         return self.request.query.get(name, "") or default
@@ -121,13 +123,13 @@ class Arguments:
             raise ParameterError(name, f"{text!r} is no length of time", "more than 0")
         return value
 
-    def query(self) -> Query:
+    def query(self, now_ns: int) -> Query:
         """What must match `query` and `filter`."""
-        return both(self._parsed("query"), self._parsed("filter"))
+        return both(self._parsed("query", now_ns), self._parsed("filter", now_ns))
 
-    def _parsed(self, name: str) -> Query:
+    def _parsed(self, name: str, now_ns: int) -> Query:
         try:
-            return parse(self.text(name))
+            return parse(self.text(name), now_ns)
         except QueryError as fault:
             raise QueryParameterError(name, fault) from None
 
@@ -139,6 +141,8 @@ def _refusal(fault: Reject) -> web.Response:
             wrong = fault.fault
             body = {"error": wrong.problem, "parameter": fault.name, "position": wrong.position}
             body |= {"expected": wrong.expected} if wrong.expected else {}
+            body |= {"suggestion": wrong.suggestion} if wrong.suggestion else {}
         case ParameterError():
             body |= {"parameter": fault.name, "expected": fault.expected}
+            body |= {"suggestion": fault.suggestion} if fault.suggestion else {}
     return web.json_response(body, status=404 if isinstance(fault, NotFound) else 400)

@@ -58,7 +58,7 @@ class LogApi:
     def __init__(self, store: LogStore, *, clock: Clock, registry: CollectorRegistry) -> None:
         self._store = store
         self._clock = clock
-        self._tail = TailApi(store, registry=registry)
+        self._tail = TailApi(store, clock=clock, registry=registry)
         self._seconds = Histogram(
             "deckwatch_search_duration_seconds", "From request to last byte", ["endpoint"], registry=registry
         )
@@ -137,7 +137,7 @@ class LogApi:
         cursor = arguments.text("cursor")
         return SearchRequest(
             tenant=arguments.text("tenant", DEFAULT_TENANT),
-            query=arguments.query(),
+            query=arguments.query(self._clock.now_ns()),
             start_ns=start_ns,
             end_ns=end_ns,
             limit=limit or None,
@@ -203,7 +203,7 @@ class LogApi:
 
     async def count(self, arguments: Arguments) -> web.Response:
         start_ns, end_ns = self._times(arguments, MIN_NS, MAX_NS)
-        tenant, query = arguments.text("tenant", DEFAULT_TENANT), arguments.query()
+        tenant, query = arguments.text("tenant", DEFAULT_TENANT), arguments.query(self._clock.now_ns())
         with self._seconds.labels("count").time():
             count = await for_client(arguments.request, self._store.count(tenant, query, start_ns, end_ns))
         return web.json_response({"count": count})
@@ -215,7 +215,7 @@ class LogApi:
         if (end_ns - start_ns) // interval_ns > MOST_BUCKETS:
             raise ParameterError("interval", f"gives more than {MOST_BUCKETS} buckets", "a longer one")
         by_level = arguments.choice("by", ("level", "none"), "level") == "level"
-        tenant, query = arguments.text("tenant", DEFAULT_TENANT), arguments.query()
+        tenant, query = arguments.text("tenant", DEFAULT_TENANT), arguments.query(self._clock.now_ns())
         with self._seconds.labels("histogram").time():
             work = self._store.histogram(tenant, query, start_ns, end_ns, interval_ns, by_level)
             buckets = await for_client(arguments.request, work)
@@ -230,7 +230,7 @@ class LogApi:
 
     async def fields(self, arguments: Arguments) -> web.Response:
         start_ns, end_ns = self._times(arguments, MIN_NS, MAX_NS)
-        tenant, query = arguments.text("tenant", DEFAULT_TENANT), arguments.query()
+        tenant, query = arguments.text("tenant", DEFAULT_TENANT), arguments.query(self._clock.now_ns())
         field, size = full_name(arguments.text("field")), arguments.integer("size", 10, 1, COLLECTED)
         with self._seconds.labels("fields").time():
             if not field:

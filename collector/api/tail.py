@@ -20,6 +20,7 @@ from collector.api.connection import break_off, cancel, close, is_gone
 from collector.api.endpoint import EVENTS, Arguments, Endpoint, Parameter
 from collector.search.ecs import to_lines
 from collector.store.protocol import LogStore, TailCursor, TailPage
+from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Fault
 from deckwatch.wire.model import DEFAULT_TENANT
 
@@ -33,8 +34,11 @@ _RETRY_MS = 1000
 
 
 class TailApi:
-    def __init__(self, store: LogStore, *, registry: CollectorRegistry, heartbeat_s: float = _HEARTBEAT_S) -> None:
+    def __init__(
+        self, store: LogStore, *, clock: Clock, registry: CollectorRegistry, heartbeat_s: float = _HEARTBEAT_S
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._heartbeat_s = heartbeat_s
         self._closing = asyncio.Event()
         self._open = Gauge("deckwatch_search_tails", "Live tails that are open", registry=registry)
@@ -59,7 +63,7 @@ class TailApi:
     async def tail(self, arguments: Arguments) -> web.StreamResponse:
         request = arguments.request
         after = await self._after(request.headers.get("Last-Event-ID") or arguments.text("after"))
-        pages = self._store.tail(arguments.text("tenant", DEFAULT_TENANT), arguments.query(), after)
+        pages = self._store.tail(arguments.text("tenant", DEFAULT_TENANT), arguments.query(self._clock.now_ns()), after)
         headers = {"Content-Type": EVENTS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)

@@ -8,6 +8,8 @@
     container:web  image:nginx    a field's whole value, wildcards too (container:web-*); image without a tag: any tag
     container.labels.app:shop     any ECS name; any other name is a field of a JSON or logfmt body (body.x forces it)
     status:>=500  [400 TO 499]    ranges: [ ] with, { } without the bound, * for open
+    took:>1m30s  size:>=10MiB     bounds with units, times (now-15m too), addresses and versions: see quantities.py
+    client.ip:10.0.0.0/8          the addresses of a network
     user:*                        the field is there
     service:(shop OR cart)        values in a group
     a b   a AND b   a && b        both; OR, ||; NOT, !, -; AND binds tighter than OR
@@ -18,7 +20,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 import polars as pl
@@ -28,10 +32,12 @@ from luqum.parser import parser
 
 from collector.records import LEVELS
 from collector.search import query as q
+from collector.search.comparison import comparison
 from collector.search.faults import QueryError
 from collector.search.fields import BODY, FLAG_NAMES, LEVEL_ALIASES, Kind, full_name, kind_of
 from collector.search.lexer import A_TERM, MAX_BYTES, Lexer
-from collector.search.times import absolute_span
+from collector.search.relative import is_relative, relative_bound, resolved
+from collector.search.times import absolute_span, time_ns
 from collector.search.words import has_cjk, words
 from deckwatch.runtime.faults import Reject
 
@@ -41,9 +47,19 @@ _MOST_WILDCARDS = 20  # in one term: each makes its regex larger, and the engine
 _CONTAINER_ID_PREFIX = re.compile(r"[0-9a-f]{8,63}")
 
 
+def parse(text: str, now_ns: int | None = None) -> q.Query:
+    """Raises QueryError. An empty text, and `*`, mean every record. Without `now_ns` there is no `now` in a query."""
+    query = _parse(text)
+    bound = relative_bound(query)
+    if bound is None:
+        return query
+    if now_ns is None:
+        raise QueryError(f"{bound!r} needs somebody who asks now", text, text.find("now"), "an absolute time")
+    return resolved(query, now_ns)
+
+
 @lru_cache(maxsize=512)
-def parse(text: str) -> q.Query:
-    """Raises QueryError. An empty text, and `*`, mean every record."""
+def _parse(text: str) -> q.Query:
     size = len(text.encode(errors="surrogatepass"))
     if size > MAX_BYTES:
         raise QueryError(f"the query has {size} bytes; at most {MAX_BYTES} are taken", text, 0)
@@ -152,7 +168,8 @@ class _Reader:
         name = name.lower()
         name = LEVEL_ALIASES.get(name, name)
         if not name or name not in LEVELS:
-            raise self._error(f"there is no level {name!r}", node, ", ".join(LEVELS[1:]))
+            near = _nearest(name, (*LEVELS[1:], *LEVEL_ALIASES))
+            raise self._error(f"there is no level {name!r}", node, ", ".join(LEVELS[1:]), near)
         return LEVELS.index(name)
 
     def _column_value(self, node: tree.Item, field: str, pattern: Pattern) -> q.Query:
@@ -164,7 +181,8 @@ class _Reader:
                 self._check_time(node, value)
                 return q.Range(field, value, value)
             case Kind.FLAGS if value not in FLAG_NAMES:
-                raise self._error(f"there is no flag {value!r}", node, ", ".join(FLAG_NAMES))
+                near = _nearest(value, FLAG_NAMES)
+                raise self._error(f"there is no flag {value!r}", node, ", ".join(FLAG_NAMES), near)
             case Kind.NUMBER:
                 self._check_integer(node, field, value)
         return q.Term(field, value)
@@ -180,7 +198,16 @@ class _Reader:
                 self._check_bound(end, field)
         if low is None and high is None:
             return self._exists(field)
-        return q.Range(field, self._bound(low), self._bound(high), low_in, high_in)
+        leaf = q.Range(field, self._bound(low), self._bound(high), low_in, high_in)
+        if kind_of(field) in (Kind.BODY, Kind.ORIGIN):
+            self._check_comparable(node, leaf)
+        return leaf
+
+    def _check_comparable(self, node: tree.Item, leaf: q.Range) -> None:
+        try:
+            comparison(resolved(leaf, 0))
+        except Reject as fault:
+            raise self._error(str(fault), node, "two bounds of one kind") from None
 
     def _bound(self, node: tree.Item | None) -> str | None:
         if node is None:
@@ -207,9 +234,10 @@ class _Reader:
 
     def _check_time(self, node: tree.Item, value: str) -> None:
         try:
-            absolute_span(value)
-        except Reject as error:
-            raise self._error(str(error), node) from None
+            _ = time_ns(value, 0) if is_relative(value) else absolute_span(value)
+        except Reject as fault:
+            problem, _, expected = str(fault).partition(": expected ")
+            raise self._error(problem, node, expected) from None
 
     def _check_integer(self, node: tree.Item, field: str, value: str) -> None:
         if not re.fullmatch(r"-?\d{1,18}", value):
@@ -230,8 +258,12 @@ class _Reader:
                 raise self._error(f"{field} takes no regex", node, "a value or a range")
         return q.Regex(field, pattern)
 
-    def _error(self, problem: str, node: tree.Item, expected: str = "") -> QueryError:
-        return QueryError(problem, self._text, node.pos or 0, expected)
+    def _error(self, problem: str, node: tree.Item, expected: str = "", suggestion: str = "") -> QueryError:
+        return QueryError(problem, self._text, node.pos or 0, expected, suggestion)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
 def _ends(node: tree.Range | tree.From | tree.To) -> tuple[tree.Item | None, tree.Item | None, bool, bool]:

@@ -7,7 +7,8 @@ bind looser than OR. So the tokens are ours and the grammar is luqum's:
 - AND, OR, NOT in capitals, `and` and `or` in small letters too (KQL); `not` is a word, since "file not found" is;
 - `/.../` is a regex only where a space, a bracket or the end follows; else it is a path;
 - a colon ends a field's name only once a term, where what stands before it can be a name: `12:30`, `http://host`,
-  `std::bad_alloc` and the second colon of `image:nginx:1.27` are text.
+  `std::bad_alloc`, `Foo.java:42` and the second colon of `image:nginx:1.27` are text;
+- `status >= 500` is `status:>=500` (KQL), where a number, a quote or `now` follows.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ _REGEX = re.compile(r"/(?:[^/\\]|\\.)+/(?=[\s()]|$)", re.DOTALL)
 _TERM = re.compile(r'(?:[^\s()"\\]|\\.)+', re.DOTALL)
 _BOUND = re.compile(r'(?:[^\s()"\\\]}]|\\.)+', re.DOTALL)
 _FIELD = re.compile(r"((?:[A-Za-z_@]|\\.)(?:[\w@.\-/*]|\\.)*):(?!//|:)")
+_KQL_RANGE = re.compile(r"([A-Za-z_@][\w@.-]*) ?(?=[<>]=? ?(?:[-+.]?\d|\"|now))")
+_SOURCE_LINE = re.compile(
+    r"[\w.$/\\-]+\.(?:java|kt|scala|groovy|py|rb|php|go|rs|cc|cpp|cxx|hpp|cs|js|jsx|mjs|tsx|swift|exs?|erl|lua)"
+    r"(?::\d+)+(?=[\s()]|$)"
+)
 _COMPARE = re.compile(r"[<>]=?")
 _SUFFIX = re.compile(r"(?<!\\)[~^](\d+(\.\d+)?)?$")
 _OPERATORS = {"AND": "AND_OP", "and": "AND_OP", "&&": "AND_OP", "OR": "OR_OP", "or": "OR_OP", "||": "OR_OP"}
@@ -142,10 +148,12 @@ class Lexer:
             yield self._phrase()
         elif match := _REGEX.match(query, at):
             yield self._item("REGEX", Regex(match.group(), pos=at, size=len(match.group())))
-        elif names_field and (match := _FIELD.match(query, at)):
+        elif names_field and _SOURCE_LINE.match(query, at):
+            yield self._word(_TERM)
+        elif names_field and (match := _FIELD.match(query, at) or _KQL_RANGE.match(query, at)):
             name = match.group(1)
             yield self._item("TERM", Word(name, pos=at, size=len(name)))
-            yield self._simple("COLUMN", 1)
+            yield self._simple("COLUMN", match.end() - self._at)
         else:
             yield self._word(_TERM)
 
@@ -177,7 +185,8 @@ class Lexer:
         yield self._counted("LBRACKET", 1)
         yield self._bound_of_range(opened)
         if self._query[self._at : self._at + 2] != "TO":
-            raise self._error("a range needs TO between its bounds", self._at, "TO")
+            small = self._query[self._at : self._at + 3].lower() == "to "
+            raise self._error("a range needs TO between its bounds", self._at, "TO", "TO" if small else "[low TO high]")
         yield self._simple("TO", 2)
         yield self._bound_of_range(opened)
         if self._query[self._at] not in "]}":
@@ -233,12 +242,15 @@ class Lexer:
     def _wanted(self) -> str:
         return A_VALUE if self._previous in ("COLUMN", "GREATERTHAN", "LESSTHAN") else A_TERM
 
-    def _error(self, problem: str, position: int, expected: str = "") -> QueryError:
-        return QueryError(problem, self._query, position, expected)
+    def _error(self, problem: str, position: int, expected: str = "", suggestion: str = "") -> QueryError:
+        return QueryError(problem, self._query, position, expected, suggestion)
 
     def _unsupported(self, sign: str, position: int) -> QueryError:
         name = "fuzzy and proximity search (~)" if sign == "~" else "boosting (^)"
-        return self._error(f"{name} is not supported", position, f"the term without it, or \\{sign} for the character")
+        term = re.split(r"[\s():]", self._query[:position])[-1]
+        like = f"{term}*" if sign == "~" and term.isalnum() else ""
+        expected = f"the term without it, or \\{sign} for the character"
+        return self._error(f"{name} is not supported", position, expected, like)
 
 
 _OPERAND_ENDS = ("TERM", "PHRASE", "REGEX", "RPAREN", "RBRACKET")

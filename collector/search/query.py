@@ -7,7 +7,9 @@ the short ones. Which leaf stands on which field is part of the contract:
 - `Word`, `Phrase`, `Wildcard`, `Regex`, `Substring` on TEXT_FIELD speak about words inside the text;
 - `Term`, `Wildcard`, `Regex` on any other field speak about its whole value, case-sensitively;
 - `Level` speaks about `log.level`, whose values are ordered;
-- `Range` compares numbers where both sides are numbers, times on time fields, else texts.
+- `Range` compares what its bounds are (quantities.py): numbers, quantities with units, times, addresses, versions, else
+  texts by code point; a value that can't be compared with them is not in the range;
+- a `Term` whose value is a network (10.0.0.0/8) also holds for the addresses in it.
 """
 
 from __future__ import annotations

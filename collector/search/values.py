@@ -7,12 +7,12 @@ import re
 
 import polars as pl
 
-from collector.parse.fields import field_expr
+from collector.parse.fields import any_value, has_field
 from collector.search import query as q
+from collector.search.comparison import in_network, in_range, network_term
 from collector.search.fields import Kind, body_name, kind_of
 from collector.search.words import caseless, is_verbatim, phrase_pattern, wildcard_pattern, words
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INTEGER = re.compile(r"-?\d+")
 
 MESSAGE = pl.col("message")
@@ -45,13 +45,14 @@ def value_condition(leaf: q.Query, value: pl.Expr) -> pl.Expr:
     """About a field's whole value; `value` is a String expression, null where the field is absent."""
     match leaf:
         case q.Term(_, text):
-            condition = value == text
+            network = network_term(leaf)
+            condition = value == text if network is None else (value == text) | in_network(network, value)
         case q.Wildcard(_, pattern):
             condition = _like(value, pattern)
         case q.Regex(_, pattern):
             condition = value.str.contains(rf"\A(?:{pattern})\z")
         case q.Range():
-            condition = _between(leaf, value)
+            condition = in_range(leaf, value)
         case q.Exists():
             return value.is_not_null()
         case _:
@@ -62,11 +63,14 @@ def value_condition(leaf: q.Query, value: pl.Expr) -> pl.Expr:
 def body_condition(leaf: q.Query) -> pl.Expr:
     """About a field of the body. A value that bodies hold as it is must also be found in the message by its words:
     so blocks and rows without them need no look into their bodies. 500 is 500.0 too."""
-    value = field_expr(body_name(str(getattr(leaf, "field", ""))))
-    if isinstance(leaf, q.Term) and _INTEGER.fullmatch(leaf.value):
-        condition = value.is_in([leaf.value, f"{leaf.value}.0"]).fill_null(False)
+    name = body_name(str(getattr(leaf, "field", "")))
+    value = pl.col("value")  # of an array's elements any will do
+    if isinstance(leaf, q.Exists):
+        condition = has_field(name)
+    elif isinstance(leaf, q.Term) and _INTEGER.fullmatch(leaf.value):
+        condition = any_value(name, value.is_in([leaf.value, f"{leaf.value}.0"]))
     else:
-        condition = value_condition(leaf, value)
+        condition = any_value(name, value_condition(leaf, value))
     hint = text_hint(leaf)
     return condition if hint is None else hint & condition
 
@@ -88,21 +92,3 @@ def _like(value: pl.Expr, pattern: tuple[q.AnyRun | q.AnyOne | str, ...]) -> pl.
             return value.str.contains(inner, literal=True)
     parts = [pl.escape_regex(p) if isinstance(p, str) else ".*" if p == q.AnyRun() else "." for p in pattern]
     return value.str.contains(rf"\A(?s:{''.join(parts)})\z")
-
-
-def _between(leaf: q.Range, value: pl.Expr) -> pl.Expr:
-    """Numbers where every bound is one (a text that is none is then not in the range), else texts by code point."""
-    bounds = [bound for bound in (leaf.low, leaf.high) if bound is not None]
-    if all(_NUMBER.fullmatch(bound) for bound in bounds):
-        number = value.cast(pl.Float64, strict=False).fill_nan(None)  # "nan" is a text, and would sort above all
-        return _limits(leaf, number, *(None if b is None else pl.lit(float(b)) for b in (leaf.low, leaf.high)))
-    return _limits(leaf, value, *(None if b is None else pl.lit(b) for b in (leaf.low, leaf.high)))
-
-
-def _limits(leaf: q.Range, value: pl.Expr, low: pl.Expr | None, high: pl.Expr | None) -> pl.Expr:
-    condition = value.is_not_null()
-    if low is not None:
-        condition &= value >= low if leaf.include_low else value > low
-    if high is not None:
-        condition &= value <= high if leaf.include_high else value < high
-    return condition

@@ -18,8 +18,24 @@ from collections.abc import Callable
 
 import msgspec
 
-from collector.search.fields import Kind, kind_of
-from collector.search.query import TEXT_FIELD, And, AnyOne, AnyRun, Or, Phrase, Query, Substring, Term, Wildcard, Word
+from collector.search.fields import Kind, body_name, kind_of
+from collector.search.quantities import network_of
+from collector.search.query import (
+    TEXT_FIELD,
+    And,
+    AnyOne,
+    AnyRun,
+    Exists,
+    Or,
+    Phrase,
+    Query,
+    Range,
+    Regex,
+    Substring,
+    Term,
+    Wildcard,
+    Word,
+)
 
 _WORD_CATEGORIES = frozenset({"Nd", "Nl", "Pc"})
 _JOINERS = "\u200c\u200d"
@@ -29,6 +45,7 @@ _CJK = re.compile(
     "\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff]"
 )
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9_ .:,;@/-]*[A-Za-z0-9_][A-Za-z0-9_ .:,;@/-]*")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_.@/-]+")
 _META = re.compile(r"[\\.+*?()|\[\]{}^$#&~\-]")
 
 PatternPart = str | AnyRun | AnyOne
@@ -169,8 +186,8 @@ def may_match(
 
 
 def required_words(query: Query) -> Needs:
-    """What every matching record's message must hold. Negations and other fields give nothing, but for the plain
-    values of body fields, which stand in the message as they are (`values.body_condition` demands it of them too)."""
+    """What every matching record's message must hold. Negations and other fields give nothing, but for body fields:
+    their names and plain values stand in the message as they are (`values.text_hint` demands it of values too)."""
     match query:
         case And(parts):
             return _every([required_words(part) for part in parts])
@@ -184,14 +201,23 @@ def required_words(query: Query) -> Needs:
             return _every([Token(character) for character in _caseless_characters(text)])
         case Wildcard(field, pattern) if field == TEXT_FIELD:
             return _every(_wildcard_needs(pattern))
-        case Term(field, value) if kind_of(field) is Kind.BODY and is_verbatim(value):
-            return _every([Token(token) for token in tokens(value)])
+        case Term(field, value) if kind_of(field) is Kind.BODY:
+            return _every([*_name_needs(field), *(Token(token) for token in tokens(value) if is_verbatim(value))])
+        case Wildcard(field) | Regex(field) | Range(field) | Exists(field) if kind_of(field) is Kind.BODY:
+            return _every(_name_needs(field))
     return Anything()
 
 
+def _name_needs(field: str) -> list[Needs]:
+    """A body holds the names of its fields; nobody escapes these characters."""
+    name = body_name(field)
+    return [Token(token) for token in tokens(name)] if _SAFE_NAME.fullmatch(name) else []
+
+
 def is_verbatim(value: str) -> bool:
-    """Is a value written in a JSON or logfmt body as it is, but for \\/? Others may be written with \\u escapes."""
-    return _SAFE_VALUE.fullmatch(value) is not None
+    """Must this very text stand in a JSON or logfmt body, but for \\/? Others may be written with \\u escapes, or mean
+    more than their text (a network)."""
+    return _SAFE_VALUE.fullmatch(value) is not None and network_of(value) is None
 
 
 def _every(parts: list[Needs]) -> Needs:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from collector.api.log_schema import QUERY, TENANT
 from collector.api.tail import TailApi
 from collector.store.protocol import TailPage
+from deckwatch.runtime.clock import ManualClock
 from deckwatch.runtime.faults import Reject
 from tests.collector.api.conftest import Served
 from tests.fixtures.memory_store import MemoryStore
@@ -125,7 +126,7 @@ async def test_a_reader_that_stalls_loses_nothing(served: Served) -> None:
 
 async def test_heartbeats_and_the_end_of_the_server() -> None:
     registry = CollectorRegistry()
-    tails = TailApi(MemoryStore(), registry=registry, heartbeat_s=0.05)
+    tails = TailApi(MemoryStore(), clock=ManualClock(), registry=registry, heartbeat_s=0.05)
     app = web.Application()
     app.add_routes([tails.endpoint(QUERY, TENANT).route()])
     async with TestClient(TestServer(app)) as client, client.get("/api/v1/logs/tail") as answer:

@@ -90,11 +90,16 @@ def test_tokens(text: str, expected: tuple[str, ...]) -> None:
         ("naïve", Every((Token("na"), Token("ve")))),
         ("...", Anything()),
         ("container:web", Anything()),
-        ("status:500", Token("500")),
-        ("path_in_body:/api/v1", Every((Token("api"), Token("v1")))),
-        ("user:a<b", Anything()),  # Go's encoder writes < as \u003c
-        ("user:an*", Anything()),
-        ("status:>500", Anything()),
+        ("status:500", Every((Token("status"), Token("500")))),
+        ("path_in_body:/api/v1", Every((Token("path_in_body"), Token("api"), Token("v1")))),
+        ("user:a<b", Token("user")),  # Go's encoder writes < as \u003c
+        ("client.ip:10.0.0.0/8", Every((Token("client"), Token("ip")))),  # any address of the network
+        ("body.user:an*", Token("user")),
+        ("status:>500", Token("status")),
+        ("user.name:/a.*/", Every((Token("user"), Token("name")))),
+        ("user:*", Token("user")),
+        ("NOT user:*", Anything()),
+        ("größe:*", Anything()),  # a name that JSON may write with escapes
     ],
 )
 def test_required_words(query: str, needs: Needs) -> None:
