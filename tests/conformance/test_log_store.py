@@ -157,6 +157,43 @@ async def test_a_query_finds_the_same_hot_and_sealed(store: Harness, text: str, 
         await store.seal()
 
 
+@pytest.mark.parametrize(
+    ("text", "matching"),
+    [
+        ("tags:a", [1, 2]),
+        ("tags:b", [1]),
+        ("tags:(a AND b)", [1]),
+        ("NOT tags:a", [3, 4, 5]),
+        ("tags:c*", [3]),
+        ("items.id:3", [1, 4]),
+        ("items.id:>=5", [1, 5]),
+        ("items.id:[3 TO 4]", [1, 4]),
+        ("items:*", [1, 4]),
+        ("user:*", [4]),
+        ("tags:*", [1, 2, 3]),
+        ("status:200", [5]),
+        ('body.path:"/x y"', [5]),
+    ],
+)
+async def test_any_element_of_an_array_and_any_pair_behind_a_text_has_a_say(
+    store: Harness, text: str, matching: list[int]
+) -> None:
+    lines = [
+        Line('{"n":1,"tags":["a","b"],"items":[{"id":3},{"id":7}]}', at_s=1, body="json"),
+        Line('{"n":2,"tags":"a","items":[]}', at_s=2, body="json"),
+        Line('{"n":3,"tags":["cc",null]}', at_s=3, body="json"),
+        Line('{"n":4,"items":{"id":3.0},"user":{"name":"a"}}', at_s=4, body="json"),
+        Line('n 5 done status=200 items.id=9 path="/x y"', at_s=5, body="logfmt"),
+    ]
+    await store.append(frame(0, (WEB,), lines))
+    for _ in ("hot", "sealed"):
+        found = [(ts - T0) // SECOND for ts, _, _ in await search(store, text, order=Order.ASC)]
+        assert found == matching
+        await store.seal()
+    tags = await store.reader.field_values("default", parse(""), FIRST_NS, LAST_NS, "tags", 5)
+    assert [(one.value, one.count) for one in tags] == [("a", 2), ("b", 1), ("cc", 1)]
+
+
 async def test_records_come_back_whole(store: Harness) -> None:
     lines = [Line('{"user":"ann"}', level="error", iostream="stderr", body="json", flags=2), Line("ümlaut\n\tat x\x00")]
     one = frame(5, (WEB,), lines)

@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 import polars as pl
 
-from collector.parse.fields import field_expr
+from collector.parse.fields import field_expr, field_values
 from collector.records import IOSTREAMS, LEVELS, Origin
 from collector.search.fields import FLAG_NAMES, NUMBERS, TIMES, Kind, body_name, kind_of, origin_fields
 from collector.search.plan import Compiled, compile
@@ -192,7 +192,11 @@ def merge_counts(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
 def values(plan: Plan, block: Block, field: str) -> pl.DataFrame:
     """Columns: value (String), count. Records without the field are left out."""
     columns, expression = _value_of(field, plan.origins)
-    rows = matching(plan, block, columns).select(expression.alias("value")).drop_nulls()
+    found = matching(plan, block, columns)
+    if kind_of(field) is Kind.BODY:
+        rows = field_values(body_name(field), found).to_frame("value")
+    else:
+        rows = found.select(expression.alias("value")).drop_nulls()
     return rows.group_by("value").agg(count=pl.len().cast(pl.Int64))
 
 
