@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from collector.accounting.runs import Runs, joined
 from collector.parse import closing
 from collector.parse.frame import build_frame
 from collector.parse.input import Accepted
@@ -82,6 +83,10 @@ class Parser:
         """Go on behind the entry at which `saved` was taken. Raises Reject where it can't be read."""
         self._open = {stream.key: stream for stream in decode_state(saved)}
         self._open_bytes = sum(stream.size_bytes for stream in self._open.values())
+
+    def open_runs(self) -> dict[str, Runs]:
+        """Bytes of each stream that are kept: in records that may go on, in a line that has no end yet."""
+        return {key: joined(stream.runs) for key, stream in self._open.items()}
 
     @property
     def open_streams(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from collector.accounting.runs import Run
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.model import Context
 
@@ -51,6 +52,12 @@ class OpenStream(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def size_bytes(self) -> int:
         return len(self.rest) + sum(len(group.text) for group in self.groups)
+
+    @property
+    def runs(self) -> list[Run]:
+        """Bytes of the stream that it stands for."""
+        rest = (self.position - len(self.rest), self.position)
+        return [*((group.start, group.end) for group in self.groups), rest]
 
 
 class GroupRef(msgspec.Struct, frozen=True, array_like=True):
