@@ -7,7 +7,7 @@ Everything here runs in that one thread, in the order of the journal. What has t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter
@@ -24,7 +24,7 @@ from collector.store.embedded.store import EmbeddedStore, Sealing
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.codec import decode_batch, unpack_frames
 from deckwatch.wire.identity import stream_key
-from deckwatch.wire.model import Batch, Event, Format, Gap, Position, Samples, StreamId, StreamInfo
+from deckwatch.wire.model import Batch, Event, Format, Gap, Position, Samples, StreamId
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Applier:
         self.uncommitted.positions.update(record.moves)
         self.uncommitted.unlisted.difference_update(record.moves)
         self.uncommitted.unlisted.update(keys[end.stream] for end in batch.ends if not end.listed)
-        self._parse(entry, batch, record, keys, told)
+        self._parse(entry, batch, record, told)
         for place in record.gaps:
             gap = batch.gaps[place]
             told.append(Told(entry.seq, batch.host, (batch.streams[gap.stream].id, gap)))
@@ -148,7 +148,7 @@ class Applier:
         if entry.seq > self._replay_until:
             self.applied_bytes += record.accepted_bytes
 
-    def _parse(self, entry: Entry, batch: Batch, record: BatchRecord, keys: Sequence[str], told: list[Told]) -> None:
+    def _parse(self, entry: Entry, batch: Batch, record: BatchRecord, told: list[Told]) -> None:
         try:
             frame = self._parser.parse(Accepted(entry.seq, entry.received_ns, batch, record.skips))
         except Exception as fault:
@@ -157,15 +157,31 @@ class Applier:
                 "entry %d of host %s can't be parsed; its bytes are kept as dead letters", entry.seq, batch.host
             )
             for chunk, skip in zip(batch.chunks, record.skips, strict=True):
-                info = batch.streams[chunk.stream]
-                if skip < len(chunk.data) and info.format is not Format.FRAMES:
-                    self._bury(entry, info, keys[chunk.stream], chunk.start + skip, repr(fault), chunk.data[skip:])
+                if skip < len(chunk.data) and batch.streams[chunk.stream].format is not Format.FRAMES:
+                    self._bury(entry, batch, chunk.stream, chunk.start + skip, repr(fault), chunk.data[skip:])
             return
         self._deliver(frame, told)
 
-    def _bury(self, entry: Entry, info: StreamInfo, key: str, start: int, reason: str, payload: bytes) -> None:
-        self.uncommitted.dead_letters.append(
-            DeadLetter(entry.seq, entry.received_ns, info.tenant, key, start, reason, payload)
+    def _bury(self, entry: Entry, batch: Batch, stream: int, start: int, reason: str, payload: bytes) -> None:
+        letters, info = self.uncommitted.dead_letters, batch.streams[stream]
+        part = letters[-1].part + 1 if letters and letters[-1].seq == entry.seq else 0
+        letters.append(
+            DeadLetter(
+                seq=entry.seq,
+                part=part,
+                received_ns=entry.received_ns,
+                tenant=info.tenant,
+                host=batch.host,
+                source=info.id.source,
+                key=stream_key(info.id),
+                start=start,
+                format=info.format,
+                context=msgspec.msgpack.encode(batch.contexts[info.context]),
+                reason=reason,
+                attempts=0,
+                tried_ns=0,
+                payload=payload,
+            )
         )
         self.uncommitted.letter_bytes += len(payload)
         self.metrics.dead_letters.inc()
@@ -176,8 +192,7 @@ class Applier:
                 told.append(Told(entry.seq, batch.host, frame))
         except Reject as fault:
             log.error("samples of host %s can't be read and are kept as a dead letter: %s", batch.host, fault)
-            info = batch.streams[stream]
-            self._bury(entry, info, stream_key(info.id), start, str(fault), data)
+            self._bury(entry, batch, stream, start, str(fault), data)
 
     def _deliver(self, frame: RecordFrame, told: list[Told]) -> None:
         if frame.rows.is_empty():

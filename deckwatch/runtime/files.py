@@ -35,3 +35,9 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """What was written to it, by whomever, is on disk when this returns. Raises OSError."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -14,39 +14,16 @@ from pathlib import Path
 
 import msgspec
 
+from collector.accounting.account import StreamAccount, decode_account
 from collector.records import Origin
+from collector.store.embedded import kept
+from collector.store.embedded.coverage import Coverage, pack, unpack
+from collector.store.embedded.manifest_schema import prepare
 from deckwatch.runtime.faults import Unusable
 from deckwatch.wire.model import Context, Position
 
-VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS segments (
-    id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, day TEXT NOT NULL, form TEXT NOT NULL,
-    rows INTEGER NOT NULL, text_bytes INTEGER NOT NULL, data_bytes INTEGER NOT NULL, index_bytes INTEGER NOT NULL,
-    data_crc INTEGER NOT NULL, index_crc INTEGER NOT NULL,
-    min_ts INTEGER NOT NULL, max_ts INTEGER NOT NULL, min_seq INTEGER NOT NULL, max_seq INTEGER NOT NULL,
-    min_ingested INTEGER NOT NULL, max_ingested INTEGER NOT NULL,
-    damaged TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE IF NOT EXISTS origins (
-    id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, key TEXT NOT NULL, context BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS streams (
-    key TEXT PRIMARY KEY, offset INTEGER NOT NULL, crc INTEGER NOT NULL, seen_ns INTEGER NOT NULL,
-    listed INTEGER NOT NULL DEFAULT 1
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS consumers (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, state BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS gaps (
-    seq INTEGER NOT NULL, received_ns INTEGER NOT NULL, tenant TEXT NOT NULL, host TEXT NOT NULL, key TEXT NOT NULL,
-    source TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, reason TEXT NOT NULL, ts_ns INTEGER NOT NULL,
-    detail TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS dead_letters (
-    id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, received_ns INTEGER NOT NULL, tenant TEXT NOT NULL,
-    key TEXT NOT NULL, start INTEGER NOT NULL, reason TEXT NOT NULL, payload BLOB NOT NULL
-);
-"""
+DAMAGED = "damaged"
+"""Reason of the gaps that stand for a segment that was set aside: the collector itself has lost what it held."""
 
 
 class SegmentRow(msgspec.Struct, frozen=True):
@@ -69,6 +46,8 @@ class SegmentRow(msgspec.Struct, frozen=True):
     min_ingested: int
     max_ingested: int
     damaged: str = ""  # why it was set aside; empty: it serves
+    head_crc: int = 0  # CRC-32C of the index's head, by which a file of another segment is told; 0: not known
+    scrubbed_ns: int = 0  # when its checksums were last compared; 0: never
 
 
 class GapRow(msgspec.Struct, frozen=True):
@@ -85,18 +64,37 @@ class GapRow(msgspec.Struct, frozen=True):
     reason: str
     ts_ns: int
     detail: str
+    segment: int = 0  # the segment whose loss this is; 0: an agent declared it
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """What could not be taken for what it claimed to be, kept whole."""
+    """What could not be taken for what it claimed to be, kept whole, with what a second try needs."""
 
-    seq: int
+    seq: int  # of the journal entry that brought it
+    part: int  # tells it from others of the same entry
     received_ns: int
     tenant: str
+    host: str
+    source: str
     key: str
-    start: int
+    start: int  # offset of the payload in its stream
+    format: str  # of deckwatch.wire.model.Format; empty: unknown, it was kept by an older version
+    context: bytes  # msgpack of deckwatch.wire.model.Context
     reason: str
+    attempts: int  # how often it was tried again
+    tried_ns: int  # when that was last
     payload: bytes
+
+    @property
+    def id(self) -> str:
+        return f"{self.seq}.{self.part}"
+
+
+class NewSegment(msgspec.Struct, frozen=True):
+    """A segment that is on disk and not in the manifest yet."""
+
+    row: SegmentRow
+    coverage: Coverage
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -104,13 +102,14 @@ class Sealed(msgspec.Struct, frozen=True):
 
     seq: int
     parser_state: bytes
-    segments: tuple[SegmentRow, ...]
+    segments: tuple[NewSegment, ...]
     origins: Mapping[int, Origin]  # those that the manifest does not have yet
     positions: Mapping[str, Position]
     unlisted: frozenset[str]  # keys whose agents let them go
     gaps: tuple[GapRow, ...]
     dead_letters: tuple[DeadLetter, ...]
     now_ns: int
+    accounts: Mapping[str, bytes] = {}  # by stream key, encoded: those that changed
 
 
 _SEGMENT_COLUMNS = SegmentRow.__struct_fields__
@@ -132,19 +131,12 @@ class Manifest:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
-                raise Unusable(
-                    f"{path}: the store has version {version}, this Deckwatch reads up to {VERSION}: start the newer"
-                    " version that wrote it, or another data directory"
-                )
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version={VERSION}")
+            prepare(self._db, path)
         except sqlite3.DatabaseError as error:
             raise Unusable(f"{path}: cannot be read as the store's manifest: {error}") from error
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """All of it or nothing. Raises OSError where the disk is full or fails: SQLite has an error of its own."""
         with self._lock:
             try:
@@ -159,14 +151,14 @@ class Manifest:
             except sqlite3.OperationalError as error:
                 raise OSError(f"the manifest cannot be written: {error}") from error
 
-    def _rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+    def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
     # Reading ---------------------------------------------------------------------------------------------------
 
     def segments(self) -> list[SegmentRow]:
-        rows = self._rows(f"SELECT {', '.join(_SEGMENT_COLUMNS)} FROM segments ORDER BY id")  # noqa: S608
+        rows = self.query(f"SELECT {', '.join(_SEGMENT_COLUMNS)} FROM segments ORDER BY id")  # noqa: S608
         return [msgspec.convert(dict(zip(_SEGMENT_COLUMNS, row, strict=True)), SegmentRow) for row in rows]
 
     def origins(self) -> dict[int, Origin]:
@@ -180,6 +172,12 @@ class Manifest:
             rows = self._db.execute("SELECT key, offset, crc FROM streams").fetchall()
         return {key: Position(offset, crc) for key, offset, crc in rows}
 
+    def open_gaps(self) -> set[tuple[str, int]]:
+        """(stream key, start) of the declared gaps without an end."""
+        with self._lock:
+            rows = self._db.execute("SELECT DISTINCT key, start FROM gaps WHERE end < 0").fetchall()
+        return {(key, start) for key, start in rows}
+
     def consumer(self, name: str) -> tuple[int, bytes]:
         """(seq, state); (-1, b"") before the first commit."""
         with self._lock:
@@ -187,8 +185,13 @@ class Manifest:
         return (int(row[0]), bytes(row[1])) if row else (-1, b"")
 
     def gaps(self, tenant: str) -> list[GapRow]:
-        rows = self._rows(f"SELECT {', '.join(_GAP_COLUMNS)} FROM gaps WHERE tenant = ? ORDER BY seq", tenant)  # noqa: S608
+        rows = self.query(f"SELECT {', '.join(_GAP_COLUMNS)} FROM gaps WHERE tenant = ? ORDER BY seq", tenant)  # noqa: S608
         return [msgspec.convert(dict(zip(_GAP_COLUMNS, row, strict=True)), GapRow) for row in rows]
+
+    def accounts(self) -> dict[str, StreamAccount]:
+        """By stream key, as of the last sealing."""
+        with self._lock:
+            return {key: decode_account(raw) for key, raw in kept.read_accounts(self._db).items()}
 
     def dead_letter_count(self) -> int:
         with self._lock:
@@ -199,8 +202,9 @@ class Manifest:
     def seal(self, sealed: Sealed) -> None:
         """One transaction; on return it is on disk."""
         encode = msgspec.msgpack.Encoder().encode
-        with self._transaction() as db:
-            db.executemany(_insert("segments", _SEGMENT_COLUMNS), map(_values, sealed.segments))
+        with self.transaction() as db:
+            _insert_segments(db, sealed.segments)
+            kept.put_accounts(db, sealed.accounts)
             db.executemany(
                 "INSERT OR REPLACE INTO origins VALUES (?, ?, ?, ?)",
                 [(id_, one.tenant, one.key, encode(one.context)) for id_, one in sealed.origins.items()],
@@ -219,31 +223,83 @@ class Manifest:
                 (sealed.seq, sealed.parser_state),
             )
 
-    def replace(self, old: Iterable[int], new: Iterable[SegmentRow]) -> None:
-        """Compaction and retention: the old segments go, the new ones come."""
-        with self._transaction() as db:
-            db.executemany("DELETE FROM segments WHERE id = ?", [(id_,) for id_ in old])
-            db.executemany(_insert("segments", _SEGMENT_COLUMNS), map(_values, new))
+    def drop(self, segments: Iterable[int], why: str, now_ns: int) -> None:
+        """Segments go for good, with the gaps that stood for them; what they held stays accounted for."""
+        gone = list(segments)
+        with self.transaction() as db:
+            kept.note_segments(db, gone, why, now_ns)
+            _delete_segments(db, gone)
 
-    def set_aside(self, segment: int, why: str) -> None:
-        with self._transaction() as db:
+    def replace(self, old: Iterable[int], new: Iterable[NewSegment]) -> None:
+        """Compaction: the old segments go, the new ones come."""
+        with self.transaction() as db:
+            _delete_segments(db, old)
+            _insert_segments(db, new)
+
+    def set_aside(self, segment: int, why: str, gaps: Iterable[GapRow]) -> None:
+        """It serves no more; `gaps` stand for what it held."""
+        with self.transaction() as db:
             db.execute("UPDATE segments SET damaged = ? WHERE id = ?", (why, segment))
+            db.execute("DELETE FROM gaps WHERE segment = ?", (segment,))
+            db.executemany(_insert("gaps", _GAP_COLUMNS), map(_values, gaps))
+
+    def adopt(self, segment: int) -> None:
+        """It was brought back: it serves again, and its gaps are closed."""
+        with self.transaction() as db:
+            db.execute("UPDATE segments SET damaged = '' WHERE id = ?", (segment,))
+            db.execute("DELETE FROM gaps WHERE segment = ?", (segment,))
+
+    def update(self, row: SegmentRow) -> None:
+        """Its index was made anew, or its checksums were compared."""
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE segments SET index_bytes = ?, index_crc = ?, head_crc = ?, scrubbed_ns = ? WHERE id = ?",
+                (row.index_bytes, row.index_crc, row.head_crc, row.scrubbed_ns, row.id),
+            )
+
+    def coverage(self, segment: int) -> Coverage | None:
+        """None: it was written by a version that kept none. Raises Reject where it is damaged."""
+        with self._lock:
+            row = self._db.execute("SELECT streams FROM coverage WHERE segment = ?", (segment,)).fetchone()
+        return unpack(row[0]) if row else None
+
+    def cover(self, segment: int, coverage: Coverage) -> None:
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO coverage VALUES (?, ?)", (segment, pack(coverage)))
+
+    def forget_gaps(self, received_before_ns: int) -> int:
+        """Gaps that agents declared before anything that is still stored was received; how many went."""
+        with self.transaction() as db:
+            return db.execute("DELETE FROM gaps WHERE segment = 0 AND received_ns < ?", (received_before_ns,)).rowcount
 
     def forget_origins(self, ids: Iterable[int]) -> None:
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany("DELETE FROM origins WHERE id = ?", [(id_,) for id_ in ids])
 
     def forget_streams(self, seen_before_ns: int) -> list[str]:
         """Positions of streams that no agent lists any more; the keys that went."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             rows = db.execute(
                 "DELETE FROM streams WHERE listed = 0 AND seen_ns < ? RETURNING key", (seen_before_ns,)
             ).fetchall()
+            kept.forget_accounts(db, [row[0] for row in rows])
         return [row[0] for row in rows]
 
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+
+def _delete_segments(db: sqlite3.Connection, segments: Iterable[int]) -> None:
+    gone = [(id_,) for id_ in segments]
+    for table, column in (("segments", "id"), ("coverage", "segment"), ("gaps", "segment")):
+        db.executemany(f"DELETE FROM {table} WHERE {column} = ?", gone)  # noqa: S608
+
+
+def _insert_segments(db: sqlite3.Connection, new: Iterable[NewSegment]) -> None:
+    for one in new:
+        db.execute(_insert("segments", _SEGMENT_COLUMNS), _values(one.row))
+        db.execute("INSERT INTO coverage VALUES (?, ?)", (one.row.id, pack(one.coverage)))
 
 
 def _values(row: msgspec.Struct) -> tuple[object, ...]:

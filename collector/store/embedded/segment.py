@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import logging
 import mmap
-import os
 import struct
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import numpy as np
@@ -28,6 +28,7 @@ from collector.records import IOSTREAMS, LEVELS, Origin
 from collector.search.fields import ORIGIN_FIELDS, origin_fields
 from collector.store.embedded import wordfilter
 from collector.store.protocol import STORED_ROWS
+from deckwatch.runtime.files import sync_directory, sync_file
 from deckwatch.wire.identity import crc32c
 
 log = logging.getLogger(__name__)
@@ -77,20 +78,33 @@ class _IndexEntry(msgspec.Struct, frozen=True):
     words_at: int  # from where the filters begin
     words_bytes: int
     words_crc: int  # CRC-32C of the filter
+    columns_crc: tuple[int, ...] = ()  # CRC-32C of each column's pages with their headers, in the order of the file
 
 
 class SegmentIndex(msgspec.Struct, frozen=True):
+    """Page checksums leave out the pages' headers and the footer: a bit that flips there could give a wrong answer
+    without any error. These sums leave out nothing that is read."""
+
     blocks: tuple[_IndexEntry, ...]
+    footer_at: int = 0  # where the Parquet footer begins; 0: an older version wrote it, nothing is known
+    footer_crc: int = 0  # CRC-32C of all from there
 
 
 class Written(msgspec.Struct, frozen=True):
-    """Both files are on disk (fsync)."""
+    """What both files hold."""
 
     blocks: tuple[BlockStats, ...]
     data_bytes: int
     index_bytes: int
     data_crc: int
     index_crc: int
+    head_crc: int
+
+
+class WrittenIndex(msgspec.Struct, frozen=True):
+    size_bytes: int
+    crc: int
+    head_crc: int
 
 
 def stats_of(rows: pl.DataFrame) -> BlockStats:
@@ -118,38 +132,38 @@ def _span(numbers: pl.Series) -> tuple[int, int]:
 # Writing -------------------------------------------------------------------------------------------------------
 
 
-def write(base: Path, rows: pl.DataFrame, origins: Mapping[int, Origin], *, zstd_level: int = 1) -> Written:
-    """Write `base`.parquet and `base`.index; `rows` (STORED_ROWS) must be sorted by (origin, start). Block by block, so
-    that no second copy of all texts is ever in memory."""
+def write(base: Path, blocks: Iterable[pl.DataFrame], origins: Mapping[int, Origin], *, zstd_level: int = 1) -> Written:
+    """Write `base`.parquet and `base`.index, for the caller to fsync. `blocks` (STORED_ROWS, at most BLOCK_ROWS rows
+    each) are taken one at a time, so that they need not be in memory together; they must be in the order of (origin,
+    start), and `origins` has exactly those that occur."""
     data, index = base.with_suffix(".parquet"), base.with_suffix(".index")
-    columns = _OriginColumns({id_: origins[id_] for id_ in rows["origin"].unique().to_list()})
+    columns = _OriginColumns(origins)
     schema = _schema(columns.names)
     stats, filters = [], []
-    with data.open("wb") as sink:
-        writer = pq.ParquetWriter(
-            sink,
-            schema,
-            compression="zstd",
-            compression_level=zstd_level,
-            use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
-            column_encoding={_PARQUET_NAME[name]: "DELTA_BINARY_PACKED" for name in _DELTA}
-            | {"message": "DELTA_LENGTH_BYTE_ARRAY"},
-            data_page_size=16 << 20,
-            store_schema=False,
-            write_page_checksum=True,  # zstd finds hardly any flipped bit by itself
-        )
-        with writer:
-            for at in range(0, rows.height, BLOCK_ROWS):
-                block = rows.slice(at, BLOCK_ROWS)
-                table = to_arrow(block, columns, schema)
-                writer.write_table(table, row_group_size=BLOCK_ROWS)
-                stats.append(stats_of(block))
-                filters.append(_filter(table["message"].chunk(0)))
-        sink.flush()
-        os.fsync(sink.fileno())
-    _write_index(index, stats, filters)
-    (data_bytes, data_crc), (index_bytes, index_crc) = _size_and_crc(data), _size_and_crc(index)
-    return Written(tuple(stats), data_bytes, index_bytes, data_crc, index_crc)
+    with data.open("wb") as sink, _writer(sink, schema, zstd_level) as writer:
+        for block in blocks:
+            table = to_arrow(block, columns, schema)
+            writer.write_table(table, row_group_size=BLOCK_ROWS)
+            stats.append(stats_of(block))
+            filters.append(_filter(table["message"].chunk(0)))
+    written = _write_index(index, data, stats, filters)
+    data_bytes, data_crc = size_and_crc(data)
+    return Written(tuple(stats), data_bytes, written.size_bytes, data_crc, written.crc, written.head_crc)
+
+
+def _writer(sink: IO[bytes], schema: pa.Schema, zstd_level: int) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        compression_level=zstd_level,
+        use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
+        column_encoding={_PARQUET_NAME[name]: "DELTA_BINARY_PACKED" for name in _DELTA}
+        | {"message": "DELTA_LENGTH_BYTE_ARRAY"},
+        data_page_size=16 << 20,
+        store_schema=False,
+        write_page_checksum=True,  # zstd finds hardly any flipped bit by itself
+    )
 
 
 def _filter(messages: pa.LargeStringArray) -> bytes:
@@ -159,7 +173,8 @@ def _filter(messages: pa.LargeStringArray) -> bytes:
     return wordfilter.build(data, ends)
 
 
-def _size_and_crc(path: Path) -> tuple[int, int]:
+def size_and_crc(path: Path) -> tuple[int, int]:
+    """Of the whole file. Raises OSError."""
     size = crc = 0
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -167,21 +182,71 @@ def _size_and_crc(path: Path) -> tuple[int, int]:
     return size, crc
 
 
-def _write_index(path: Path, stats: Sequence[BlockStats], filters: Sequence[bytes]) -> None:
+def _write_index(path: Path, data: Path, stats: Sequence[BlockStats], filters: Sequence[bytes]) -> WrittenIndex:
+    """The index of the finished file `data`."""
+    footer_at, footer_crc, columns = _sums(data)
     # The head names places from where the filters begin, since its own length would move places in the file.
     at, entries = 0, []
-    for one, words in zip(stats, filters, strict=True):
-        entries.append(_IndexEntry(one, at, len(words), crc32c(words)))
+    for one, words, sums in zip(stats, filters, columns, strict=True):
+        entries.append(_IndexEntry(one, at, len(words), crc32c(words), sums))
         at += len(words)
-    head = msgspec.msgpack.encode(SegmentIndex(tuple(entries)))
-    padding = -(_HEAD.size + len(head)) % 8
+    head = msgspec.msgpack.encode(SegmentIndex(tuple(entries), footer_at, footer_crc))
+    head_crc = crc32c(head)
+    padding = _padding(len(head))
     with path.open("wb") as sink:
-        sink.write(_HEAD.pack(_MAGIC, _VERSION, len(head), _HEAD.size + len(head) + padding, crc32c(head)))
+        sink.write(_HEAD.pack(_MAGIC, _VERSION, len(head), _HEAD.size + len(head) + padding, head_crc))
         sink.write(head + b"\0" * padding)
         for words in filters:
             sink.write(words)
-        sink.flush()
-        os.fsync(sink.fileno())
+    return WrittenIndex(*size_and_crc(path), head_crc)
+
+
+def _padding(head_bytes: int) -> int:
+    """Filters are read as words of 64 bits."""
+    return -(_HEAD.size + head_bytes) % 8
+
+
+def _sums(data: Path) -> tuple[int, int, list[tuple[int, ...]]]:
+    """(where the footer begins, its CRC, those of each block's columns)."""
+    view = _map(data)
+    metadata = pq.read_metadata(pa.BufferReader(pa.py_buffer(view)))
+    footer_at = _footer_at(view)
+    columns = [
+        tuple(crc32c(_chunk(view, metadata, block, column)) for column in range(metadata.num_columns))
+        for block in range(metadata.num_row_groups)
+    ]
+    return footer_at, crc32c(bytes(view[footer_at:])), columns
+
+
+def _footer_at(view: memoryview) -> int:
+    """A Parquet file ends with its footer, the footer's length (4 bytes, little endian) and PAR1."""
+    return len(view) - 8 - int.from_bytes(view[-8:-4], "little")
+
+
+def _chunk(view: memoryview, metadata: pq.FileMetaData, block: int, column: int) -> bytes:
+    """All bytes of one column in one row group, page headers and dictionary included."""
+    chunk = metadata.row_group(block).column(column)
+    start = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
+    return bytes(view[start : start + chunk.total_compressed_size])
+
+
+def rebuild_index(base: Path) -> WrittenIndex:
+    """Make `base`.index anew from `base`.parquet, whose checksum must have been compared before."""
+    stats, filters = [], []
+    with pa.memory_map(str(base.with_suffix(".parquet"))) as source:
+        file = pq.ParquetFile(
+            source, read_dictionary=[_PARQUET_NAME[name] for name in _CODED], page_checksum_verification=True
+        )
+        for block in range(file.metadata.num_row_groups):
+            table = file.read_row_group(block, columns=list(_PARQUET_NAME.values()), use_threads=False)
+            stats.append(stats_of(pl.DataFrame([_series(name, table[_PARQUET_NAME[name]]) for name in STORED_ROWS])))
+            filters.append(_filter(table["message"].cast(pa.large_string()).combine_chunks()))
+    fresh = base.with_suffix(".new")
+    written = _write_index(fresh, base.with_suffix(".parquet"), stats, filters)
+    sync_file(fresh)
+    fresh.replace(base.with_suffix(".index"))
+    sync_directory(base.parent)
+    return written
 
 
 class _OriginColumns:
@@ -254,12 +319,14 @@ def _column(name: str, values: pl.Series) -> pa.Array:
 class SegmentBlock:
     """One row group. Reads from any thread."""
 
-    def __init__(self, segment: Segment, place: int, stats: BlockStats, words: memoryview, crc: int) -> None:
+    def __init__(self, segment: Segment, place: int, entry: _IndexEntry, words: memoryview) -> None:
         self.segment = segment
-        self.stats = stats
+        self.stats = entry.stats
         self._place = place
         self._words = words
-        self._words_crc = crc
+        self._words_crc = entry.words_crc
+        self._columns_crc = entry.columns_crc
+        self._compared: set[str] = set()
         self._filter_is_good: bool | None = None
 
     def may_contain(self, word: str) -> bool:
@@ -273,8 +340,14 @@ class SegmentBlock:
         return wordfilter.WordFilter(self._words).may_contain(word)
 
     def read(self, columns: Iterable[str]) -> pl.DataFrame:
-        """The named STORED_ROWS columns. Raises OSError or pyarrow's errors where the file is damaged."""
+        """The named STORED_ROWS columns. Raises OSError, ValueError or pyarrow's errors where the file is damaged. The
+        checksum of a column is compared when it is first read; later reads rely on those of its pages."""
         wanted = list(columns)
+        self.segment.check_size()
+        for name in wanted:
+            if name not in self._compared:
+                self.segment.check_column(self._place, _PARQUET_NAME[name], self._columns_crc)
+                self._compared.add(name)
         table = self.segment.reader().read_row_group(
             self._place, columns=[_PARQUET_NAME[name] for name in wanted], use_threads=False
         )
@@ -307,24 +380,38 @@ class Segment:
         self.id = id_
         self.base = base
         self._local = threading.local()
-        self._source = pa.memory_map(str(base.with_suffix(".parquet")))
-        self._metadata = pq.read_metadata(self._source)
+        self._data, self._file = _mapped(base.with_suffix(".parquet"))
         index = _map(base.with_suffix(".index"))
-        entries, words_start = _read_index(index, base)
-        if self._metadata.num_row_groups != len(entries):
+        head, words_start, self.head_crc = _read_index(index, base)
+        if head.footer_at and crc32c(bytes(self._data[head.footer_at :])) != head.footer_crc:
+            raise ValueError(f"{base}.parquet is damaged, or not the file that {base}.index was made for")
+        self._source = pa.BufferReader(pa.py_buffer(self._data))
+        self._metadata = pq.read_metadata(self._source)
+        if self._metadata.num_row_groups != len(head.blocks):
             raise ValueError(
-                f"{base}.index speaks of {len(entries)} blocks, the data has {self._metadata.num_row_groups}"
+                f"{base}.index speaks of {len(head.blocks)} blocks, the data has {self._metadata.num_row_groups}"
             )
+        self._columns = {name: place for place, name in enumerate(self._metadata.schema.names)}
         self.blocks = tuple(
             SegmentBlock(
                 self,
                 place,
-                one.stats,
+                one,
                 index[words_start + one.words_at : words_start + one.words_at + one.words_bytes],
-                one.words_crc,
             )
-            for place, one in enumerate(entries)
+            for place, one in enumerate(head.blocks)
         )
+
+    def check_size(self) -> None:
+        """To read a mapping behind the end of a file that was cut ends the process. Raises ValueError."""
+        if self._file.size() != len(self._data):
+            raise ValueError(f"{self.base}.parquet has {self._file.size()} bytes, it had {len(self._data)}")
+
+    def check_column(self, block: int, name: str, sums: Sequence[int]) -> None:
+        """Raises ValueError where the bytes are not those that were written."""
+        column = self._columns[name]
+        if sums and crc32c(_chunk(self._data, self._metadata, block, column)) != sums[column]:
+            raise ValueError(f"{self.base}.parquet is damaged: column {name} of block {block}")
 
     def reader(self) -> pq.ParquetFile:
         """This thread's own reader: they share the mapping and the metadata."""
@@ -340,24 +427,31 @@ class Segment:
         return reader
 
 
-def _map(path: Path) -> memoryview:
+def _mapped(path: Path) -> tuple[memoryview, mmap.mmap]:
     with path.open("rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return memoryview(mapping), mapping
 
 
-def _read_index(index: memoryview, base: Path) -> tuple[tuple[_IndexEntry, ...], int]:
+def _map(path: Path) -> memoryview:
+    return _mapped(path)[0]
+
+
+def _read_index(index: memoryview, base: Path) -> tuple[SegmentIndex, int, int]:
+    """(its head, where the filters begin, the head's CRC)."""
     if len(index) < _HEAD.size:
         raise ValueError(f"{base}.index is cut short")
     magic, version, length, start, crc = _HEAD.unpack_from(index)
     if magic != _MAGIC or version != _VERSION:
         raise ValueError(f"{base}.index is no index of version {_VERSION}")
     head = bytes(index[_HEAD.size : _HEAD.size + length])
-    if crc32c(head) != crc:
+    if crc32c(head) != crc or start != _HEAD.size + length + _padding(length):
         raise ValueError(f"{base}.index is damaged: its head's checksum differs")
     try:
-        entries = msgspec.msgpack.decode(head, type=SegmentIndex).blocks
+        decoded = msgspec.msgpack.decode(head, type=SegmentIndex)
     except msgspec.DecodeError as error:
         raise ValueError(f"{base}.index is damaged: {error}") from None
-    if entries and start + entries[-1].words_at + entries[-1].words_bytes > len(index):
+    last = decoded.blocks[-1] if decoded.blocks else None
+    if last is not None and start + last.words_at + last.words_bytes > len(index):
         raise ValueError(f"{base}.index is cut short")
-    return entries, start
+    return decoded, start, crc

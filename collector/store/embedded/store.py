@@ -6,12 +6,11 @@ retains. Each publishes by putting a new Snapshot in place of the old one, under
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -21,7 +20,9 @@ import polars as pl
 from collector.records import Origin, RecordFrame
 from collector.store.embedded.choice import oldest_beyond, small_neighbours
 from collector.store.embedded.hot import HotBlock, merged
-from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest, Sealed, SegmentRow
+from collector.store.embedded.integrity import Integrity
+from collector.store.embedded.kept import RETENTION
+from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest, NewSegment, Sealed, SegmentRow
 from collector.store.embedded.retention import BelievedTime
 from collector.store.embedded.segment import Segment, SegmentBlock
 from collector.store.embedded.segments import SegmentFolder
@@ -29,15 +30,12 @@ from collector.store.embedded.settings import EmbeddedStoreSettings
 from collector.store.embedded.snapshot import Snapshot, TenantBlocks
 from collector.store.protocol import STORED_ROWS
 from deckwatch.runtime.clock import Clock
-from deckwatch.runtime.faults import Unusable
 from deckwatch.wire.model import Position
 
 log = logging.getLogger(__name__)
 
 _LEAST_ROW_BYTES = 32
 """As which a row counts at least: it takes 64 bytes beside its text, however short that is."""
-_NO_DAMAGE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
-"""What the system wouldn't do for us; the file may be sound."""
 
 
 class Sealing(msgspec.Struct, frozen=True):
@@ -50,6 +48,7 @@ class Sealing(msgspec.Struct, frozen=True):
     unlisted: frozenset[str]
     gaps: tuple[GapRow, ...]
     dead_letters: tuple[DeadLetter, ...]
+    accounts: Mapping[str, bytes]  # of the streams that changed
 
 
 class EmbeddedStore:
@@ -61,6 +60,7 @@ class EmbeddedStore:
         self.manifest = Manifest(folder / "manifest.sqlite")
         self._clock = clock
         self._folder = SegmentFolder(folder / "segments", zstd_level=settings.zstd_level)
+        self.integrity = Integrity(self._folder, self.manifest, clock)
         self._lock = threading.Lock()
         self._rows = {row.id: row for row in self.manifest.segments()}
         self._next_id = max(self._rows, default=0) + 1
@@ -73,8 +73,10 @@ class EmbeddedStore:
         self._folder.sweep(self._rows.values())
         self._segments: dict[int, Segment] = {}
         for row in list(self._rows.values()):
-            if not row.damaged and (opened := self._open(row)):
-                self._segments[row.id] = opened
+            if not row.damaged:
+                self._rows[row.id], opened = self.integrity.open(row, self._origins)
+                if opened is not None:
+                    self._segments[row.id] = opened
         self._hot: dict[str, tuple[HotBlock, ...]] = {}
         self._sealing: dict[str, tuple[HotBlock, ...]] = {}
         self._newest_seq = self.committed_seq
@@ -135,43 +137,24 @@ class EmbeddedStore:
         if row is None or not (row.damaged or self._is_damaged(row)):
             return False
         with self._lock:
-            if self._segments.pop(segment, None) is not None:
-                self._set_aside(self._rows[segment], error)
+            serving = self._segments.pop(segment, None) is not None
+            if serving:
                 self._publish()
+        if serving:
+            self.replace_row(self.integrity.set_aside(row, error, self._origins))
         return True
 
     def _is_damaged(self, row: SegmentRow) -> bool:
         try:
-            self._folder.verify(row)
+            return self.integrity.is_damaged(row)
         except FileNotFoundError:
             return row.id in self._rows  # not where compaction or retention has just removed it
-        except OSError as error:
-            return error.errno not in _NO_DAMAGE
-        except ValueError:
-            return True
-        return False
 
-    def _open(self, row: SegmentRow) -> Segment | None:
-        try:
-            return self._folder.open(row)
-        except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in _NO_DAMAGE:
-                raise Unusable(f"{self._folder.base_of(row)}: cannot be opened: {error.strerror}") from error
-            self._set_aside(row, error)
-            return None
-
-    def _set_aside(self, row: SegmentRow, error: Exception) -> None:
-        log.error(
-            "store: segment %s (%d records received on %s) is damaged and was set aside as *.damaged: %s",
-            self._folder.base_of(row),
-            row.rows,
-            row.day,
-            error,
-        )
-        with contextlib.suppress(OSError):  # a file that can't be renamed stays where it is: the manifest knows
-            self._folder.set_aside(row)
-        self.manifest.set_aside(row.id, str(error))
-        self._rows[row.id] = msgspec.structs.replace(row, damaged=str(error))
+    def replace_row(self, row: SegmentRow) -> None:
+        """More is known of a segment, if it is still ours."""
+        with self._lock:
+            if row.id in self._rows:
+                self._rows[row.id] = row
 
     # Appending -------------------------------------------------------------------------------------------------
 
@@ -243,6 +226,7 @@ class EmbeddedStore:
         unlisted: Iterable[str],
         gaps: Iterable[GapRow],
         dead_letters: Iterable[DeadLetter],
+        accounts: Mapping[str, bytes] = MappingProxyType({}),
     ) -> Sealing:
         """Take what is hot; it stays searchable. One sealing at a time; `seq` is the last entry that was appended."""
         with self._lock:
@@ -250,18 +234,18 @@ class EmbeddedStore:
             self._publish()
             blocks = dict(self._sealing)
         return Sealing(
-            seq, parser_state, blocks, dict(positions), frozenset(unlisted), tuple(gaps), tuple(dead_letters)
+            seq, parser_state, blocks, dict(positions), frozenset(unlisted), tuple(gaps), tuple(dead_letters), accounts
         )
 
     def finish_seal(self, sealing: Sealing) -> None:
         """Write and commit. Raises OSError where the disk is full: nothing has changed then, call it again later."""
         origins = self._origins
-        made: list[SegmentRow] = []
+        made: list[NewSegment] = []
         try:
             for tenant, blocks in sealing.blocks.items():
                 if blocks:
-                    rows = pl.concat([block.rows for block in blocks])
-                    made += self._folder.write(tenant, rows, origins, self._next_id + len(made))
+                    made += self._folder.write(tenant, blocks, origins, self._next_id + len(made))
+            self._folder.settle(made)
             opened = self._opened(made)
             fresh = {id_: origin for id_, origin in origins.items() if id_ not in self._known_origins}
             self.manifest.seal(
@@ -275,19 +259,20 @@ class EmbeddedStore:
                     gaps=sealing.gaps,
                     dead_letters=sealing.dead_letters,
                     now_ns=self._clock.now_ns(),
+                    accounts=sealing.accounts,
                 )
             )
         except BaseException:
-            for row in made:
-                self._folder.remove(row)
+            for one in made:
+                self._folder.remove(one.row)
             raise
         self._known_origins.update(fresh)
         self._swap([], opened, sealed=True)
         self.committed_seq, self.parser_state = sealing.seq, sealing.parser_state
 
-    def _opened(self, made: list[SegmentRow]) -> list[tuple[SegmentRow, Segment]]:
+    def _opened(self, made: list[NewSegment]) -> list[tuple[SegmentRow, Segment]]:
         """To be asked before they are committed: a new segment that can't be opened is a failed writing, no damage."""
-        return [(row, self._folder.open(row)) for row in made]
+        return [(one.row, self._folder.open(one.row)) for one in made]
 
     def _swap(self, old: list[SegmentRow], new: list[tuple[SegmentRow, Segment]], *, sealed: bool = False) -> None:
         """Publish what the manifest has just committed."""
@@ -315,7 +300,9 @@ class EmbeddedStore:
         """Apply the limits of age and size; how many records went."""
         gone = 0
         if self.settings.retention_s:
-            gone += self.drop_before(self._believed_ns() - int(self.settings.retention_s * 1e9))
+            before_ns = self._believed_ns() - int(self.settings.retention_s * 1e9)
+            gone += self.drop_before(before_ns)
+            self.manifest.forget_gaps(before_ns)
         if self.settings.retention_bytes:
             gone += self._drop(oldest_beyond(self._rows.values(), self.settings.retention_bytes))
         return gone
@@ -330,14 +317,15 @@ class EmbeddedStore:
     def _drop(self, rows: list[SegmentRow]) -> int:
         if not rows:
             return 0
-        self.manifest.replace([row.id for row in rows], [])
+        self.manifest.drop([row.id for row in rows], RETENTION, self._clock.now_ns())
         self._swap(rows, [])
         log.info("store: %d segments with %d records were dropped by retention", len(rows), sum(r.rows for r in rows))
         self._forget_unused_origins()
         return sum(row.rows for row in rows)
 
     def _forget_unused_origins(self) -> None:
-        """Those that no block refers to any more and that the manifest holds."""
+        """Those that no block refers to any more and that the manifest holds. What was set aside may come back."""
+        aside = self.integrity.origins_of(row for row in self._rows.values() if row.damaged)
         with self._lock:
             used = {
                 origin
@@ -345,7 +333,7 @@ class EmbeddedStore:
                 for block in tenant.all
                 for origin in block.stats.origins
             }
-            unused = self._known_origins - used
+            unused = self._known_origins - used - aside
             self._origins = {id_: origin for id_, origin in self._origins.items() if id_ not in unused}
             for id_ in unused:
                 self._known_origins.discard(id_)
@@ -362,34 +350,32 @@ class EmbeddedStore:
         group = small_neighbours(self._rows.values(), self.settings.compaction_bytes)
         if len(group) < 2:
             return False
-        rows = self._read_whole(group)
-        if rows is None:
+        made = self._written_together(group)
+        if made is None:
             return True
-        made = self._folder.write(group[0].tenant, rows, self._origins, self._next_id)
         try:
+            self._folder.settle(made)
             opened = self._opened(made)
             self.manifest.replace([row.id for row in group], made)
         except BaseException:
-            for row in made:
-                self._folder.remove(row)
+            for one in made:
+                self._folder.remove(one.row)
             raise
         self._swap(group, opened)
         return True
 
-    def _read_whole(self, group: list[SegmentRow]) -> pl.DataFrame | None:
-        """All records of some segments; None where one could not be read (it is set aside then)."""
-        parts = []
-        for row in group:
-            segment = self._segments.get(row.id)
-            if segment is None:  # a reader has just found it damaged
-                return None
-            try:
-                parts += [block.read(STORED_ROWS) for block in segment.blocks]
-            except (OSError, ValueError) as error:
-                if not self.damaged(row.id, error):
-                    raise
-                return None
-        return pl.concat(parts)
+    def _written_together(self, group: list[SegmentRow]) -> list[NewSegment] | None:
+        """One segment of all their records; None where one could not be read (it is set aside then)."""
+        segments = [segment for row in group if (segment := self._segments.get(row.id)) is not None]
+        if len(segments) < len(group):  # a reader has just found one damaged
+            return None
+        blocks = [block for segment in segments for block in segment.blocks]
+        try:
+            return self._folder.write(group[0].tenant, blocks, self._origins, self._next_id)
+        except (OSError, ValueError) as error:
+            if not [row for row in group if self.damaged(row.id, error)]:
+                raise
+            return None
 
     def close(self) -> None:
         self.manifest.close()
