@@ -113,7 +113,7 @@ class Sealed(msgspec.Struct, frozen=True):
 
 
 _SEGMENT_COLUMNS = SegmentRow.__struct_fields__
-_GAP_COLUMNS = GapRow.__struct_fields__
+GAP_COLUMNS = GapRow.__struct_fields__
 _LETTER_COLUMNS = DeadLetter.__struct_fields__
 
 
@@ -127,6 +127,7 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         """Raises Unusable where the file is of a newer version or no manifest."""
         self._lock = threading.Lock()
+        self.changes = 0  # committed since it was opened: who keeps a copy knows by it whether that is current
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -134,6 +135,12 @@ class Manifest:
             prepare(self._db, path)
         except sqlite3.DatabaseError as error:
             raise Unusable(f"{path}: cannot be read as the store's manifest: {error}") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Several questions as of one moment; nobody writes meanwhile."""
+        with self._lock:
+            yield self._db
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -144,6 +151,7 @@ class Manifest:
                 try:
                     yield self._db
                     self._db.execute("COMMIT")
+                    self.changes += 1
                 except BaseException:
                     if self._db.in_transaction:  # a COMMIT that failed leaves it open, a full disk may have ended it
                         self._db.execute("ROLLBACK")
@@ -185,8 +193,8 @@ class Manifest:
         return (int(row[0]), bytes(row[1])) if row else (-1, b"")
 
     def gaps(self, tenant: str) -> list[GapRow]:
-        rows = self.query(f"SELECT {', '.join(_GAP_COLUMNS)} FROM gaps WHERE tenant = ? ORDER BY seq", tenant)  # noqa: S608
-        return [msgspec.convert(dict(zip(_GAP_COLUMNS, row, strict=True)), GapRow) for row in rows]
+        rows = self.query(f"SELECT {', '.join(GAP_COLUMNS)} FROM gaps WHERE tenant = ? ORDER BY seq", tenant)  # noqa: S608
+        return [msgspec.convert(dict(zip(GAP_COLUMNS, row, strict=True)), GapRow) for row in rows]
 
     def accounts(self) -> dict[str, StreamAccount]:
         """By stream key, as of the last sealing."""
@@ -215,7 +223,7 @@ class Manifest:
                 [(key, at.offset, at.crc, sealed.now_ns) for key, at in sealed.positions.items()],
             )
             db.executemany("UPDATE streams SET listed = 0 WHERE key = ?", [(key,) for key in sealed.unlisted])
-            db.executemany(_insert("gaps", _GAP_COLUMNS), map(_values, sealed.gaps))
+            db.executemany(_insert("gaps", GAP_COLUMNS), map(_values, sealed.gaps))
             db.executemany(_insert("dead_letters", _LETTER_COLUMNS), map(_values, sealed.dead_letters))
             db.execute(
                 "INSERT INTO consumers VALUES ('store', ?, ?) ON CONFLICT (name) DO UPDATE SET"
@@ -241,7 +249,7 @@ class Manifest:
         with self.transaction() as db:
             db.execute("UPDATE segments SET damaged = ? WHERE id = ?", (why, segment))
             db.execute("DELETE FROM gaps WHERE segment = ?", (segment,))
-            db.executemany(_insert("gaps", _GAP_COLUMNS), map(_values, gaps))
+            db.executemany(_insert("gaps", GAP_COLUMNS), map(_values, gaps))
 
     def adopt(self, segment: int) -> None:
         """It was brought back: it serves again, and its gaps are closed."""
