@@ -57,10 +57,10 @@ class Block:
         self.values = values
 
     def labels(self, position: int) -> Labels:
-        """Sorted, with `__name__` and `host`. A `host` label of the target's own becomes `exported_host`."""
+        """See series_labels()."""
         known = self._labels.get(position)
         if known is None:
-            known = self._labels[position] = self._merge(position)
+            known = self._labels[position] = series_labels(self.host, self.target, self.schema.columns[position])
         return known
 
     def value(self, name: str) -> float | None:
@@ -80,14 +80,15 @@ class Block:
             return None
         return (now - before) / ((self.ts_ns - self.previous_ts_ns) / 1e9)
 
-    def _merge(self, position: int) -> Labels:
-        column = self.schema.columns[position]
-        merged = {**dict(self.target), **dict(column.labels)}
-        if HOST_LABEL in merged:
-            merged["exported_host"] = merged[HOST_LABEL]
-        merged[HOST_LABEL] = self.host
-        merged[NAME_LABEL] = column.name
-        return tuple(sorted((name, value) for name, value in merged.items() if value))
+
+def series_labels(host: str, target: Labels, column: Column) -> Labels:
+    """Sorted, with `__name__` and `host`. A `host` label of the target's own becomes `exported_host`."""
+    merged = {**dict(target), **dict(column.labels)}
+    if HOST_LABEL in merged:
+        merged["exported_host"] = merged[HOST_LABEL]
+    merged[HOST_LABEL] = host
+    merged[NAME_LABEL] = column.name
+    return tuple(sorted((name, value) for name, value in merged.items() if value))
 
 
 def _sum(values: Floats, positions: list[int] | None) -> float | None:

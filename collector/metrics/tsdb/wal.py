@@ -1,0 +1,128 @@
+"""What was taken since the last blocks, on disk: numbered files of records, each written and fsynced as one.
+
+    length (u32) | CRC-32C (u32) | zstd of msgpack of Committed
+
+The journal lets go of what its consumers have committed; a commit here is one record. A torn record at the end of the
+last file was never committed and is cut off; a damaged one elsewhere ends its file, and is said aloud.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import google_crc32c
+import msgspec
+import zstandard
+
+from deckwatch.runtime.files import sync_directory
+from deckwatch.wire.model import Samples
+
+log = logging.getLogger(__name__)
+
+_HEAD = struct.Struct("<II")
+_NAME = re.compile(r"(\d{8})\.wal")
+_LARGEST_BYTES = 1 << 31
+
+
+class Committed(msgspec.Struct, frozen=True, array_like=True):
+    seq: int  # of the journal: everything up to it is in this record or before it
+    frames: list[tuple[str, Samples]]  # host, what it sent; in the order of the journal
+
+
+_decoder = msgspec.msgpack.Decoder(Committed)
+
+
+class Wal:
+    """Raises OSError where the disk does; a record is then not committed, and may be tried again."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._number = max(self._numbers(), default=0)
+        self._file: int | None = None
+        self._size_bytes = 0
+
+    def replay(self, first: int) -> Iterator[Committed]:
+        """Records of the files from `first` on. Read it to its end before the first append()."""
+        numbers = [number for number in self._numbers() if number >= first]
+        for number in numbers:
+            yield from self._read(number, last=number == numbers[-1])
+
+    def append(self, committed: Committed) -> None:
+        """Durable when it returns."""
+        packed = zstandard.compress(msgspec.msgpack.encode(committed), 1)
+        record = _HEAD.pack(len(packed), google_crc32c.value(packed)) + packed
+        descriptor = self._open()
+        try:
+            at = 0
+            while at < len(record):
+                at += os.pwrite(descriptor, memoryview(record)[at:], self._size_bytes + at)
+            os.fdatasync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, self._size_bytes)
+            raise
+        self._size_bytes += len(record)
+
+    def roll(self) -> int:
+        """What comes from now on goes to a new file; its number."""
+        self.close()
+        self._number += 1
+        self._size_bytes = 0
+        return self._number
+
+    def drop_before(self, number: int) -> None:
+        for old in self._numbers():
+            if old < number:
+                self._path(old).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _open(self) -> int:
+        if self._file is None:
+            path = self._path(self._number)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._size_bytes = os.fstat(self._file).st_size
+            sync_directory(self._folder)
+        return self._file
+
+    def _read(self, number: int, *, last: bool) -> Iterator[Committed]:
+        path = self._path(number)
+        data = path.read_bytes()
+        at = 0
+        while at < len(data):
+            record = _record(data, at)
+            if record is None:
+                self._cut(path, at, len(data), last=last)
+                return
+            yield _decoder.decode(zstandard.decompress(record, max_output_size=_LARGEST_BYTES))
+            at += _HEAD.size + len(record)
+
+    def _cut(self, path: Path, at: int, size: int, *, last: bool) -> None:
+        if last:
+            log.warning("%s: %d bytes behind byte %d were never committed and are cut off", path, size - at, at)
+            os.truncate(path, at)
+        else:
+            log.error("%s: damaged from byte %d on; the samples in its last %d bytes are lost", path, at, size - at)
+
+    def _numbers(self) -> list[int]:
+        found = (_NAME.fullmatch(path.name) for path in self._folder.iterdir())
+        return sorted(int(match[1]) for match in found if match)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:08}.wal"
+
+
+def _record(data: bytes, at: int) -> bytes | None:
+    if at + _HEAD.size > len(data):
+        return None
+    length, crc = _HEAD.unpack_from(data, at)
+    packed = data[at + _HEAD.size : at + _HEAD.size + length]
+    return packed if len(packed) == length and google_crc32c.value(packed) == crc else None
