@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import polars as pl
 
 from collector.accounting.cut import Cut
@@ -58,13 +60,18 @@ def _add_segments(found: dict[str, Holdings], cut: Cut, shelf: Shelf) -> None:
 
 
 def _add_memory(found: dict[str, Holdings], cut: Cut) -> None:
+    for rows in memory(cut):
+        for key, count, runs in by_key(coverage_of(rows), cut):
+            held = _of(found, key)
+            held.hot_rows += count
+            held.stored += runs
+
+
+def memory(cut: Cut) -> Iterator[pl.DataFrame]:
+    """(origin, start, end) of what is not sealed, in this order."""
     for tenant in cut.snapshot.tenants.values():
         for block in (*tenant.sealing, *tenant.hot):
-            rows: pl.DataFrame = block.rows.select("origin", "start", "end").sort("origin", "start")
-            for key, count, runs in by_key(coverage_of(rows), cut):
-                held = _of(found, key)
-                held.hot_rows += count
-                held.stored += runs
+            yield block.rows.select("origin", "start", "end").sort("origin", "start")
 
 
 def by_key(coverage: Coverage, cut: Cut) -> list[tuple[str, int, tuple[tuple[int, int], ...]]]:
