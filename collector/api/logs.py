@@ -18,7 +18,9 @@ import polars as pl
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from collector.accounting.gaps import Gaps
 from collector.api import openapi
+from collector.api.completeness import COMPLETE_HEADER, complete_header
 from collector.api.connection import break_off, for_client, pages_for_client
 from collector.api.endpoint import JSON, NDJSON, Arguments, Endpoint, NotFound, ParameterError
 from collector.api.log_schema import (
@@ -39,6 +41,7 @@ from collector.api.tail import TailApi
 from collector.records import Origin
 from collector.search.ecs import to_ndjson
 from collector.search.fields import full_name
+from collector.search.query import Query
 from collector.search.times import MAX_NS, MIN_NS, SECOND, rfc3339
 from collector.store.protocol import Bucket, Cursor, LogStore, Order, Page, SearchRequest
 from deckwatch.runtime.clock import Clock
@@ -55,10 +58,11 @@ _RENDER_ALOUD_ROWS = 500  # more are rendered in a thread, so that other request
 class LogApi:
     """`routes()` once; `close()` before the server closes, so that live tails end."""
 
-    def __init__(self, store: LogStore, *, clock: Clock, registry: CollectorRegistry) -> None:
+    def __init__(self, store: LogStore, *, clock: Clock, registry: CollectorRegistry, gaps: Gaps | None = None) -> None:
         self._store = store
         self._clock = clock
-        self._tail = TailApi(store, clock=clock, registry=registry)
+        self._gaps = gaps
+        self._tail = TailApi(store, clock=clock, registry=registry, gaps=gaps)
         self._seconds = Histogram(
             "deckwatch_search_duration_seconds", "From request to last byte", ["endpoint"], registry=registry
         )
@@ -80,7 +84,8 @@ class LogApi:
                 "/api/v1/logs",
                 "Search records",
                 f"NDJSON, one record a line. Up to {COLLECTED} records come with the next page's cursor in "
-                f"{CURSOR_HEADER}; more, and limit=0, are streamed.",
+                f"{CURSOR_HEADER}; more, and limit=0, are streamed. {COMPLETE_HEADER}: true, or gaps=N "
+                "where lines are known to be missing.",
                 (QUERY, FILTER, *everything, *PAGING, TENANT),
                 {NDJSON: RECORD},
                 self.search,
@@ -104,7 +109,8 @@ class LogApi:
             Endpoint(
                 "/api/v1/logs/fields",
                 "Names of fields, or the most frequent values of one",
-                "Without `field` the names; with it its values, most frequent first.",
+                "Without `field` the names; with it its values, most frequent first. Where there are too many to hold, "
+                "each count may be too small by `missing`.",
                 (QUERY, FILTER, *everything, *FIELD, TENANT),
                 {JSON: {"type": "object"}},
                 self.fields,
@@ -127,9 +133,13 @@ class LogApi:
         progress = arguments.choice("progress", ("true", "false"), "false") == "true"
         pages = pages_for_client(arguments.request, self._store.search(request))
         with self._seconds.labels("logs").time():
+            complete = await self._complete(request.tenant, request.query, request.start_ns, request.end_ns)
             if progress or request.limit is None or request.limit > COLLECTED:
-                return await self._stream(arguments.request, pages, progress)
-            return await self._collect(pages, request.limit)
+                return await self._stream(arguments.request, pages, progress, complete)
+            return await self._collect(pages, request.limit, complete)
+
+    async def _complete(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> dict[str, str]:
+        return await complete_header(self._gaps, tenant, query, start_ns, end_ns)
 
     def _search_request(self, arguments: Arguments) -> SearchRequest:
         limit = arguments.integer("limit", 1000, 0, 2**53)
@@ -145,19 +155,21 @@ class LogApi:
             cursor=Cursor.decode(cursor) if cursor else None,
         )
 
-    async def _collect(self, pages: AsyncIterator[Page], limit: int) -> web.Response:
+    async def _collect(self, pages: AsyncIterator[Page], limit: int, complete: dict[str, str]) -> web.Response:
         body, found, cursor = [], 0, None
         async for page in pages:
             found += len(page.rows)
             cursor = page.cursor
             body.append(await self._render(page.rows, page.origins))
         headers = {CURSOR_HEADER: cursor.encode()} if cursor is not None and found >= limit else {}
-        return web.Response(body=b"".join(body), content_type=NDJSON, headers=headers)
+        return web.Response(body=b"".join(body), content_type=NDJSON, headers=complete | headers)
 
-    async def _stream(self, request: web.Request, pages: AsyncIterator[Page], progress: bool) -> web.StreamResponse:
+    async def _stream(
+        self, request: web.Request, pages: AsyncIterator[Page], progress: bool, complete: dict[str, str]
+    ) -> web.StreamResponse:
         """Faults before the first page are answers of their own; later ones cut the connection, so that the client
         sees that the answer has no proper end."""
-        response = web.StreamResponse(headers={"Content-Type": NDJSON})
+        response = web.StreamResponse(headers={"Content-Type": NDJSON, **complete})
         cursor = None
         try:
             async for page in pages:
@@ -206,7 +218,7 @@ class LogApi:
         tenant, query = arguments.text("tenant", DEFAULT_TENANT), arguments.query(self._clock.now_ns())
         with self._seconds.labels("count").time():
             count = await for_client(arguments.request, self._store.count(tenant, query, start_ns, end_ns))
-        return web.json_response({"count": count})
+        return web.json_response({"count": count}, headers=await self._complete(tenant, query, start_ns, end_ns))
 
     async def histogram(self, arguments: Arguments) -> web.Response:
         now_ns = self._clock.now_ns()
@@ -226,7 +238,7 @@ class LogApi:
             "count": sum(bucket.count for bucket in buckets),
             "buckets": [_bucket(bucket) for bucket in buckets],
         }
-        return web.json_response(answer)
+        return web.json_response(answer, headers=await self._complete(tenant, query, start_ns, end_ns))
 
     async def fields(self, arguments: Arguments) -> web.Response:
         start_ns, end_ns = self._times(arguments, MIN_NS, MAX_NS)
@@ -237,9 +249,10 @@ class LogApi:
                 names = await for_client(arguments.request, self._store.field_names(tenant, query, start_ns, end_ns))
                 return web.json_response({"fields": [{"name": one.name, "count": one.count} for one in names]})
             work = self._store.field_values(tenant, query, start_ns, end_ns, field, size)
-            values = await for_client(arguments.request, work)
-        shown = [{"value": one.value, "count": one.count} for one in values]
-        return web.json_response({"field": field, "values": shown})
+            found = await for_client(arguments.request, work)
+        shown = [{"value": one.value, "count": one.count} for one in found.values]
+        missing = {"missing": found.missing} if found.missing else {}
+        return web.json_response({"field": field, "values": shown, **missing})
 
     def _times(self, arguments: Arguments, start_ns: int, end_ns: int) -> tuple[int, int]:
         now_ns = self._clock.now_ns()

@@ -16,6 +16,8 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from collector.accounting.gaps import Gaps
+from collector.api.completeness import GapTeller
 from collector.api.connection import break_off, cancel, close, is_gone
 from collector.api.endpoint import EVENTS, Arguments, Endpoint, Parameter
 from collector.search.ecs import to_lines
@@ -35,9 +37,16 @@ _RETRY_MS = 1000
 
 class TailApi:
     def __init__(
-        self, store: LogStore, *, clock: Clock, registry: CollectorRegistry, heartbeat_s: float = _HEARTBEAT_S
+        self,
+        store: LogStore,
+        *,
+        clock: Clock,
+        registry: CollectorRegistry,
+        gaps: Gaps | None = None,
+        heartbeat_s: float = _HEARTBEAT_S,
     ) -> None:
         self._store = store
+        self._gaps = gaps
         self._clock = clock
         self._heartbeat_s = heartbeat_s
         self._closing = asyncio.Event()
@@ -54,7 +63,8 @@ class TailApi:
         return Endpoint(
             "/api/v1/logs/tail",
             "Follow records as they arrive",
-            "Server-sent events: data is a record, id its place. Lossless, with resume.",
+            "Server-sent events: data is a record, id its place. Lossless, with resume. An event named `gap` tells of "
+            "lines that are lost: its data is what /api/v1/gaps answers.",
             (*which, after, header),
             {EVENTS: {"type": "string"}},
             self.tail,
@@ -63,14 +73,16 @@ class TailApi:
     async def tail(self, arguments: Arguments) -> web.StreamResponse:
         request = arguments.request
         after = await self._after(request.headers.get("Last-Event-ID") or arguments.text("after"))
-        pages = self._store.tail(arguments.text("tenant", DEFAULT_TENANT), arguments.query(self._clock.now_ns()), after)
+        tenant, query = arguments.text("tenant", DEFAULT_TENANT), arguments.query(self._clock.now_ns())
+        pages = self._store.tail(tenant, query, after)
+        teller = GapTeller(self._gaps, tenant, query, after)
         headers = {"Content-Type": EVENTS, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         with self._open.track_inprogress():
             await response.write(f"retry: {_RETRY_MS}\nid: {after.encode()}\n\n".encode())
             try:
-                await self._follow(request, response, pages)
+                await self._follow(request, response, pages, teller)
             except Fault as fault:
                 log.warning("a live tail was cut short: %s", fault)
                 break_off(request)
@@ -79,7 +91,9 @@ class TailApi:
     async def _after(self, text: str) -> TailCursor:
         return TailCursor.decode(text) if text else TailCursor.behind(await self._store.newest_seq())
 
-    async def _follow(self, request: web.Request, response: web.StreamResponse, pages: AsyncIterator[TailPage]) -> None:
+    async def _follow(
+        self, request: web.Request, response: web.StreamResponse, pages: AsyncIterator[TailPage], teller: GapTeller
+    ) -> None:
         closing: asyncio.Future[Any] = asyncio.ensure_future(self._closing.wait())
         coming: asyncio.Future[Any] = asyncio.ensure_future(_next(pages))
         try:
@@ -92,7 +106,10 @@ class TailApi:
                 if coming not in done:
                     await response.write(b": still here\n\n")
                     continue
-                await self._send(response, coming.result())
+                page = coming.result()
+                await self._send(response, page)
+                if told := await teller.up_to(page.after.seq):
+                    await response.write(told)
                 coming = asyncio.ensure_future(_next(pages))
         finally:
             await cancel(closing, coming)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,7 +41,7 @@ def test_they_behave_like_sets_of_bytes(left: list[tuple[int, int]], right: list
     assert size(a) == len(members(a))
     for runs in (joined(a, b), without(a, b)):
         assert all(start < end for start, end in runs)
-        assert all(end < start for (_, end), (start, _) in zip(runs, runs[1:], strict=False))
+        assert all(end < start for (_, end), (start, _) in pairwise(runs))
 
 
 @given(ranges)
