@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 import msgspec
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from agent.accounting import LogMetrics, StreamStatus, accounts, closed_status, stream_status
 from agent.discover.app import Discovery
 from agent.discover.finding import Finding
 from agent.model import LogSource
@@ -28,7 +29,7 @@ from agent.ship.instance import INSTANCE_FILE, load_instance
 from agent.ship.metrics import ShipMetrics
 from agent.ship.pipe import Identity, Left, Pipe
 from agent.ship.spool import SPOOL_SOURCE, Spool
-from agent.status import AgentStatus, status_app, stream_status
+from agent.status import AgentStatus, status_app
 from agent.tail.state import StreamMemory
 from agent.tail.tailer import Tailer
 from deckwatch.runtime.announce import Announced, announce
@@ -68,6 +69,8 @@ class Agent:
         self.settings = settings
         self.registry = _registry()
         self.metrics = ShipMetrics(self.registry)
+        self.log_metrics = LogMetrics()
+        self.registry.register(self.log_metrics)
         self.identity = Identity(instance.id, settings.host or platform.node(), folder)
         self.discovery = Discovery(settings.discover, settings.logs, clock, self.registry)
         self.sampler = Sampler(
@@ -113,8 +116,21 @@ class Agent:
             due = max(due + interval_s, now)
             await self._clock.sleep(due - now)
 
+    async def measure(self) -> Left:
+        """Bring the gauges up to date."""
+        left = await self.pipe.left()
+        self.log_metrics.tell(accounts(await self._streams()))
+        return left
+
+    async def _streams(self) -> list[StreamStatus]:
+        """Open ones, and those whose files are read to their end and still there."""
+        opened = [stream_status(tail) for tail in await self.pipe.tails()]
+        closed = [closed_status(state, self.identity.agent) for state in await self.pipe.ledger() if state.listed]
+        return [one for one in (*closed, *opened) if one.source != SPOOL_SOURCE]
+
     async def status(self) -> AgentStatus:
         left = await self.pipe.left()
+        streams = await self._streams()
         return AgentStatus(
             agent=self.identity.agent,
             host=self.identity.host,
@@ -122,7 +138,8 @@ class Agent:
             trouble=self.pipe.trouble,
             lag_bytes=left.lag_bytes,
             spool_bytes=left.spool_bytes,
-            streams=tuple(stream_status(tail) for tail in await self.pipe.tails()),
+            logs=accounts(streams),
+            streams=tuple(streams),
         )
 
     async def find(self) -> None:
@@ -184,7 +201,7 @@ async def run(
         agent = Agent(settings, state_dir, client, SystemClock())
         ending.push_async_callback(agent.close)
         await agent.find()
-        app = status_app(agent.registry, agent.pipe.left, agent.status, token=token, insecure=settings.insecure)
+        app = status_app(agent.registry, agent.measure, agent.status, token=token, insecure=settings.insecure)
         server = await serve(app, listen, data_dir=state_dir)
         ending.push_async_callback(server.close)
         announce(Announced.READY, f"the agent listens at {server.address}", address=server.address)

@@ -9,27 +9,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from agent.accounting import LogAccount, StreamStatus
 from agent.ship.pipe import Left
-from agent.tail.tail import Tail
-from deckwatch.runtime.files import told_path
 from deckwatch.runtime.settings_fields import Secret
 from deckwatch.wire.auth import guard
-from deckwatch.wire.model import GapReason
-
-
-class StreamStatus(msgspec.Struct, frozen=True):
-    """One stream as the agent sees it."""
-
-    source: str
-    generation: str
-    path: str
-    place: str  # live | rotated | deleted | gone
-    size_bytes: int | None
-    read_bytes: int
-    acked_bytes: int
-    lag_bytes: int
-    gaps: int  # declared and not acked yet
-    lost: GapReason | None = None
 
 
 class AgentStatus(msgspec.Struct, frozen=True):
@@ -39,22 +22,8 @@ class AgentStatus(msgspec.Struct, frozen=True):
     trouble: str  # why nothing is sent; empty where all is well
     lag_bytes: int
     spool_bytes: int
+    logs: tuple[LogAccount, ...]
     streams: tuple[StreamStatus, ...]
-
-
-def stream_status(tail: Tail) -> StreamStatus:
-    return StreamStatus(
-        source=tail.source.name,
-        generation=tail.generation,
-        path=told_path(tail.path),
-        place=tail.place.value,
-        size_bytes=tail.size,
-        read_bytes=tail.read.offset,
-        acked_bytes=tail.acked.offset,
-        lag_bytes=tail.lag_bytes,
-        gaps=len(tail.gaps),
-        lost=tail.lost,
-    )
 
 
 def status_app(

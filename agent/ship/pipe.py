@@ -30,6 +30,7 @@ from agent.ship.pace import Pace, Size
 from agent.ship.remembering import Remembering
 from agent.ship.settings import ShipSettings
 from agent.ship.spool import SPOOL_SOURCE
+from agent.tail.state import StreamState
 from agent.tail.tail import Tail
 from agent.tail.tailer import Tailer
 from deckwatch.runtime.backoff import Backoff
@@ -379,6 +380,10 @@ class Pipe:
 
     async def tails(self) -> list[Tail]:
         return await self._do(self._tailer.tails)
+
+    async def ledger(self) -> list[StreamState]:
+        """Streams that were read to their end and let go."""
+        return await self._do(list, self._tailer.memory.ledger())
 
     async def drain(self, limit_s: float) -> Left:
         """Wait until all is acked, at most so long. `run` must be running."""
