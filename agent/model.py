@@ -57,6 +57,11 @@ class LogSource(msgspec.Struct, frozen=True):
     tenant: str = "default"
     ended: bool = False
     """Nobody writes there any more: at EOF an unterminated last line is complete."""
+    created_ns: int | None = None
+    """When its container was created; None: unknown."""
+    max_files: int = 0
+    """How many files of it its engine keeps, the live one included, before it deletes the oldest; 0: unknown, or it
+    never rotates."""
 
 
 class Inventory(Protocol):

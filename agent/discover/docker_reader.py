@@ -7,7 +7,7 @@ import glob
 import msgspec
 
 from agent.discover.attribution import kept_labels, known_environment, service, workload
-from agent.discover.docker_container import DockerContainer, HostConfig, found
+from agent.discover.docker_container import DockerContainer, HostConfig, LogConfig, found
 from agent.discover.host_paths import HostPaths
 from agent.discover.settings import DiscoverSettings
 from agent.model import ContainerState, FoundContainer, LogSource
@@ -45,11 +45,13 @@ class DockerReader:
         status = found(described, context)
         if not wants_logs(described.labels):
             return Seen(status, None)
-        driver = (described.host_config or HostConfig()).log_config.type or engine.log_driver
+        logs = (described.host_config or HostConfig()).log_config
+        driver = logs.type or engine.log_driver
         path, shape = log_file(container_id, described, driver, engine)
         if path is None:
             return Seen(status, None, "" if driver == "none" else driver)
-        return Seen(status, self._source(status, path, shape, self.tenant(described.labels)))
+        source = self._source(status, path, shape, self.tenant(described.labels))
+        return Seen(status, msgspec.structs.replace(source, max_files=max_files(logs)))
 
     def context(self, container_id: str, described: DockerContainer, runtime: str) -> Container:
         labels, environment = described.labels, known_environment(described.config.env or ())
@@ -79,12 +81,23 @@ class DockerReader:
             container=status.container,
             tenant=tenant,
             ended=status.state in (ContainerState.EXITED, ContainerState.DEAD),
+            created_ns=status.created_ns,
         )
 
 
 def source_name(container_id: str, file_name: str) -> str:
     """`<id>/json.log`, `<id>/ctr.log`: the same whether the API, the disk or a glob led to the file."""
     return f"{container_id}/{file_name.removeprefix(f'{container_id}-')}"
+
+
+def max_files(logs: LogConfig) -> int:
+    """Docker rotates only with `max-size`, and keeps one file unless `max-file` says more (moby
+    daemon/logger/jsonfilelog). Options of other drivers say nothing."""
+    options = logs.config or {}
+    if options.get("max-size", "-1") == "-1":
+        return 0
+    kept = options.get("max-file", "1")
+    return int(kept) if kept.isascii() and kept.isdigit() else 0
 
 
 def wants_logs(labels: dict[str, str]) -> bool:

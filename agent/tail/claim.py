@@ -32,6 +32,7 @@ class Candidate(msgspec.Struct, frozen=True):
     file: LogFile
     head: bytes  # its first bytes, at most FINGERPRINT_BYTES
     live: bool  # it stands at the path of its source
+    born: bool = False  # it was created there while we watched: no copy of anything
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -43,8 +44,8 @@ class Match(msgspec.Struct, frozen=True):
     unreadable: dict[int, OSError]
 
 
-def candidate(file: LogFile, *, live: bool) -> Candidate:
-    return Candidate(file, file.pread(FINGERPRINT_BYTES, 0), live)
+def candidate(file: LogFile, *, live: bool, born: bool = False) -> Candidate:
+    return Candidate(file, file.pread(FINGERPRINT_BYTES, 0), live, born)
 
 
 def fit(found: Candidate, state: StreamState) -> Fit:
@@ -61,7 +62,7 @@ def fit(found: Candidate, state: StreamState) -> Fit:
         return Fit.SAME
     if state.acked.offset >= _TELLING_BYTES:
         return Fit.STRONG
-    if found.live or (state.closed_ns and found.file.pread(1, state.acked.offset)):
+    if found.live or found.born or (state.closed_ns and found.file.pread(1, state.acked.offset)):
         return Fit.NO
     return Fit.WEAK
 

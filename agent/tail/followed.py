@@ -9,7 +9,9 @@ import os
 import msgspec
 
 from agent.model import LogSource
+from agent.tail.catcher import Caught
 from agent.tail.claim import Candidate, Fit, candidate, fit, is_prefix_of, match_files
+from agent.tail.holes import Holes
 from agent.tail.keeper import Keeper
 from agent.tail.logfile import FileId, LogFile, open_log
 from agent.tail.mark import START, Mark
@@ -38,6 +40,8 @@ class Followed:
         self._keeper = keeper
         self._only_known = only_known
         self._first = True
+        self.from_birth = False  # its births are counted since before its first file
+        self._holes = Holes(self, keeper, only_known=only_known)
 
     @property
     def idle(self) -> bool:
@@ -47,7 +51,8 @@ class Followed:
     @property
     def settling(self) -> bool:
         """Something is going on that only time decides."""
-        return self.rotated.unsure or self._first or any(tail.place is not Place.LIVE for tail in self.tails)
+        unsure = self.rotated.unsure or self._holes.unsure
+        return unsure or self._first or any(tail.place is not Place.LIVE for tail in self.tails)
 
     @property
     def lag_bytes(self) -> int:
@@ -56,7 +61,8 @@ class Followed:
 
     def look(self, now: float) -> None:
         """Look at the path, at all open files, and where something has changed at the rotated ones."""
-        self._notice_move(now)
+        self._take_caught(now)
+        newest = self._keeper.memory.newest(self.source.name) if self._first else None
         for tail in list(self.tails):
             self._look_at(tail, now)
         found: list[Candidate] = []
@@ -73,6 +79,8 @@ class Followed:
         if self._first and not self.unopened_bytes:
             self._first = False
             self._give_up_waiting(now)
+            self._holes.check_start(newest, now)
+        self._holes.settle(now)
         for tail in self.tails:
             self._declare_lost(tail, now)
 
@@ -83,17 +91,42 @@ class Followed:
 
     # Open files -------------------------------------------------------------------------------------------------
 
-    def _notice_move(self, now: float) -> None:
-        if self.live is None:
-            return
+    def _take_caught(self, now: float) -> None:
+        """Files that were opened the moment they were born; what was born and could not be opened is a hole before."""
+        caught, live = self._keeper.catcher.take(self.source.name), self.live
+        self._notice_move(now)
+        moved = live if self.live is None else None
+        self._holes.take(caught, moved, now)
+        if caught.files:
+            self._assign(self._candidates_of(caught), now)
+
+    def _candidates_of(self, caught: Caught) -> list[Candidate]:
+        held = {tail.file_id for tail in self.tails if tail.file is not None}
+        live_id = self._id_at_path() if self.live is None else None
+        found: list[Candidate] = []
+        for file in caught.files:
+            if pending := self.rotated.pending.pop(file.id, None):
+                pending.close()
+            if file.id in held or not self._keeper.may_have(file.id, self):
+                file.close()
+                continue
+            held.add(file.id)
+            found += self.rotated.candidates([file], live=file.id == live_id, born=True)
+        return found
+
+    def _id_at_path(self) -> FileId | None:
+        """None: nothing is there. What can't be looked at is taken for the live file, if there is one."""
         try:
             found = os.stat(self.source.path)
-            if self.live.file_id == FileId(found.st_dev, found.st_ino):
-                return
         except FileNotFoundError:
-            pass
+            return None
         except OSError as error:
             self._keeper.complain(self.source.path, error)
+            return self.live.file_id if self.live else None
+        return FileId(found.st_dev, found.st_ino)
+
+    def _notice_move(self, now: float) -> None:
+        if self.live is None or self._id_at_path() == self.live.file_id:
             return
         self.live.place, self.live.changed_at = Place.ROTATED, now
         self.live, self.rotated.due = None, True
@@ -105,7 +138,8 @@ class Followed:
             self._keeper.complain(tail.path, error)
             return
         if step is Step.CLOSE:
-            self._close(tail)
+            if not tail.declare_unseen(self._keeper.now_ns()):
+                self._close(tail)
         elif step is Step.START_AGAIN:
             self.start_again(tail, now)
         elif step is Step.FINISH:
@@ -130,7 +164,7 @@ class Followed:
         file = tail.lose(GapReason.TRUNCATED, now)
         if file is None:
             return
-        fresh = self._new_tail(file, place, now)
+        fresh = self.new_tail(file, place, now)
         self.live = fresh if was_live else self.live
 
     def diverge(self, tail: Tail, now: float) -> None:
@@ -139,14 +173,15 @@ class Followed:
         tail.file = None
         self._drop(tail, listed=False)
         if file is not None:
-            fresh = self._new_tail(file, place, now)
+            fresh = self.new_tail(file, place, now)
+            fresh.unseen = tail.unseen
             self.live = fresh if was_live else self.live
 
     def reopen(self, state: StreamState, now: float) -> Tail:
         """A closed stream is wanted again: in one of the rotated files, or where it was seen last."""
         self.rotated.unsettle(state.generation)
         self._keeper.memory.take(state)
-        tail = self._new_tail(
+        tail = self.new_tail(
             None, Place.GONE, now, msgspec.structs.replace(state, closed_ns=0, compared_mtime_ns=0, listed=True)
         )
         if found := self._open_rotated()[0]:
@@ -230,7 +265,7 @@ class Followed:
             self.rotated.settle(one.file, state.generation)
             return
         self._keeper.memory.take(state)
-        tail = self._new_tail(
+        tail = self.new_tail(
             one.file, self._place(one), now, msgspec.structs.replace(state, closed_ns=0, compared_mtime_ns=0)
         )
         self.live = tail if one.live else self.live
@@ -243,14 +278,14 @@ class Followed:
             return
         stat = one.file.stat()
         still = self._keeper.now_ns() - stat.mtime_ns >= self._keeper.settings.settle_s * 1e9
-        if not one.live and not self._first and not still:
+        if not one.live and not one.born and not self._first and not still:
             self.rotated.pending[one.file.id] = one.file
             return
-        for tail in self.tails if not one.live else ():
+        for tail in self.tails if not one.live and not one.born else ():
             if tail.file and tail.generation and tail.read.offset and stat.size and is_prefix_of(one.file, tail.file):
                 self.rotated.settle(one.file, tail.generation)
                 return
-        tail = self._new_tail(one.file, self._place(one), now)
+        tail = self.new_tail(one.file, self._place(one), now)
         self.live = tail if one.live else self.live
         if self._keeper.begin_at_end and stat.mtime_ns < self._keeper.started_ns:
             tail.begin_at_end(self._keeper.now_ns())
@@ -260,12 +295,12 @@ class Followed:
         for at, file in list(self.rotated.pending.items()):
             if file.path == path:
                 del self.rotated.pending[at]
-                self._new_tail(file, Place.ROTATED, now)
+                self.new_tail(file, Place.ROTATED, now)
 
     def _place(self, one: Candidate) -> Place:
         return Place.LIVE if one.live else Place.ROTATED
 
-    def _new_tail(self, file: LogFile | None, place: Place, now: float, state: StreamState | None = None) -> Tail:
+    def new_tail(self, file: LogFile | None, place: Place, now: float, state: StreamState | None = None) -> Tail:
         tail = Tail(self._keeper.agent, self.source, file, place, now, self._name_generation, state)
         self.tails.append(tail)
         self._keeper.adopted(tail, self)
@@ -288,9 +323,9 @@ class Followed:
         """Known streams for which no file was found. One that had been read to its end lost nothing."""
         for state in self._keeper.memory.waiting(self.source.name):
             self._keeper.memory.take(state)
-            tail = self._new_tail(None, Place.GONE, now, state)
+            tail = self.new_tail(None, Place.GONE, now, state)
             tail.lost = GapReason.ROTATED_AWAY if self.source.rotated else GapReason.DELETED
-            tail.over = state.complete and not tail.gaps
+            tail.over = state.complete and not tail.gaps and not tail.unseen
             self._keeper.resumed(tail)
 
     def _declare_lost(self, tail: Tail, now: float) -> None:
@@ -303,6 +338,7 @@ class Followed:
             tail.over = True  # nothing of it was ever read: there is no name to declare it under
             return
         whole = tail.lost in (GapReason.HELD_TOO_MUCH, GapReason.SPOOL_FULL) and tail.size is not None
+        whole = whole and not tail.unseen
         end = tail.size if whole and tail.size is not None else -1
         detail = f"{told_path(tail.path)}: read to {tail.read.offset}" + (
             "" if tail.size is None else f", seen to {tail.size}"

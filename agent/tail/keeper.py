@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from agent.tail.catcher import Catcher
 from agent.tail.listing import Listings
 from agent.tail.logfile import FileId
 from agent.tail.settings import TailSettings
@@ -21,6 +22,7 @@ class Keeper(Protocol):
     settings: TailSettings
     memory: StreamMemory
     listings: Listings
+    catcher: Catcher
     started_ns: int
     begin_at_end: bool
     """In files that were there when the agent started: this is its very first start."""

@@ -26,6 +26,10 @@ class FileId(msgspec.Struct, frozen=True):
     inode: int
 
 
+NO_FILE = FileId(0, 0)
+"""Nothing was ever opened: no file system gives this inode to a file."""
+
+
 class FileStat(msgspec.Struct, frozen=True):
     size: int | None  # of the text; None: not known before the end of a compressed file was reached
     stored_bytes: int  # on disk
@@ -50,14 +54,19 @@ class TornGzip(OSError):
 
 
 class PlainFile:
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, fd: int = -1) -> None:
+        """`fd`: it is open already. Raises OSError."""
         self.path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        self._fd = fd if fd >= 0 else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         found = os.fstat(self._fd)
         if not stat.S_ISREG(found.st_mode):
             self.close()
             raise OSError(errno.EINVAL, "not a regular file", path)
         self.id = FileId(found.st_dev, found.st_ino)
+
+    def again(self) -> PlainFile:
+        """The same file, to be closed on its own. Raises OSError."""
+        return PlainFile(self.path, os.dup(self._fd))
 
     def pread(self, length: int, offset: int) -> bytes:
         return os.pread(self._fd, length, offset)

@@ -63,6 +63,15 @@ class RotatedFiles:
         self._settled[file.id] = Settled(stat.stored_bytes, stat.mtime_ns, generation)
         return file.id, listed
 
+    def has_copy(self, generation: str) -> bool:
+        """Is one of the files that are there known to hold this stream?"""
+        return any(settled.generation == generation for settled in self._settled.values())
+
+    def younger_than(self, mtime_ns: int) -> int:
+        """Rotated files that were written later, of those that are there now."""
+        found = self._keeper.listings.rotated(self.source.rotated, self.source.path)
+        return sum(one.stat.st_mtime_ns > mtime_ns for one in found)
+
     def open_new(self, held: Collection[FileId | None], owner: Followed) -> tuple[list[Candidate], set[FileId]]:
         """Rotated files that are neither open nor settled, the oldest first; and all that are there."""
         files: list[LogFile] = []
@@ -94,11 +103,11 @@ class RotatedFiles:
         self._keeper.complain(path, None)
         return file
 
-    def candidates(self, files: Iterable[LogFile], *, live: bool) -> list[Candidate]:
+    def candidates(self, files: Iterable[LogFile], *, live: bool, born: bool = False) -> list[Candidate]:
         found = []
         for file in files:
             try:
-                found.append(candidate(file, live=live))
+                found.append(candidate(file, live=live, born=born))
             except OSError as error:
                 self.unreadable(file, error)
         return found

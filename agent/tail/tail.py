@@ -9,7 +9,7 @@ import msgspec
 
 from agent.model import LogSource
 from agent.tail.framing import Cut, cut_frames, cut_lines, sniff
-from agent.tail.logfile import LogFile
+from agent.tail.logfile import NO_FILE, LogFile
 from agent.tail.mark import PROBE_BYTES, START, Mark, crc_up_to, mark_at, mark_behind, probe_holds
 from agent.tail.rotation import Look, Place, Step, is_final, next_step
 from agent.tail.state import PlannedGap, StreamState
@@ -55,13 +55,14 @@ class Tail:
         self.file = file
         self.place = place
         self.path = file.path if file else (state.path if state else source.path)
-        self.file_id = file.id if file else (state.file if state else None)
+        self.file_id = file.id if file else (state.file if state else NO_FILE)
         self.generation = state.generation if state else ""
         self.format: Format | None = state.format if state else source.format
         self.key = self._make_key()
         self.acked: Mark = state.acked if state else START
         self.read: Mark = self.acked
         self.gaps: list[PlannedGap] = list(state.gaps) if state else []
+        self.unseen = state.unseen if state else ""  # see StreamState
         self.lost: GapReason | None = None  # why there is no file
         self.lost_at = now
         self.size: int | None = None
@@ -158,7 +159,7 @@ class Tail:
     def _pass(self, data: bytes, eof: bool) -> Piece:
         assert self.file is not None  # noqa: S101 - next_piece has read from it
         if not self.generation:
-            self._take_name(data)
+            self.take_name(data)
         start, self.read = self.read, mark_behind(self.read, data, self.file)
         return Piece(self, start, self.read, data, eof)
 
@@ -197,6 +198,18 @@ class Tail:
         after = [g for g in self.gaps if g.start >= gap.end >= 0]
         self.gaps = [*before, gap, *after]
 
+    def declare_unseen(self, ts_ns: int) -> bool:
+        """At its end: what came behind it and was never seen becomes a gap. False: there is nothing to declare, or the
+        collector has it."""
+        if not self.unseen or self.over:
+            return False
+        if not self.generation:
+            self.take_name(b"")
+        if not any(gap.last for gap in self.gaps):
+            detail = f"{told_path(self.path)}: behind its end at {self.read.offset}: {self.unseen}"
+            self.plan(PlannedGap(self.read.offset, -1, START, GapReason.ROTATED_AWAY, ts_ns, detail, last=True))
+        return True
+
     def begin_at_end(self, ts_ns: int) -> None:
         """Start behind the last whole line that is there now; what is before is declared, not read. Raises OSError."""
         assert self.file is not None  # noqa: S101 - only called for a file just opened
@@ -214,9 +227,9 @@ class Tail:
         """Give it its name before anything of it is sent. Raises OSError."""
         head = self.file.pread(FINGERPRINT_BYTES, 0) if self.file and not self.generation else b""
         if head:
-            self._take_name(head)
+            self.take_name(head)
 
-    def _take_name(self, first_bytes: bytes) -> None:
+    def take_name(self, first_bytes: bytes) -> None:
         self.generation = self._name(first_bytes)
         self.key = self._make_key()
         self.format = self.format or sniff(first_bytes)
@@ -249,19 +262,21 @@ class Tail:
 
     @property
     def lag_bytes(self) -> int:
-        """Complete lines that are not acked: all of the file behind `acked`, without the unterminated end."""
+        """Complete lines that are not acked: all of the file behind `acked`, without the unterminated end. What nobody
+        could read counts as a byte until it is declared."""
+        undeclared = 1 if self.unseen and not self.over else 0
         if self.file is None:
-            return sum(gap.end - gap.start for gap in self.gaps if gap.end >= 0)
+            return undeclared + sum(gap.end - gap.start for gap in self.gaps if gap.end >= 0)
         if self.size is None:
             return max(1, self.stored_bytes)
         held = 0
         if self.place is Place.LIVE and not self.source.ended:
             held = max(0, min(self.seen, self.size) - self.read.offset)
-        return max(0, self.size - self.acked.offset - held)
+        return undeclared + max(0, self.size - self.acked.offset - held)
 
     def remember(self) -> StreamState | None:
         """None: nothing of it was sent, so it has no name yet."""
-        if not self.generation or self.format is None or self.file_id is None:
+        if not self.generation or self.format is None:
             return None
         return StreamState(
             source=self.source.name,
@@ -274,6 +289,7 @@ class Tail:
             container=self.source.container,
             gaps=tuple(self.gaps),
             complete=self.source.ended and self.size == self.acked.offset,
+            unseen=self.unseen,
         )
 
     def close(self) -> None:

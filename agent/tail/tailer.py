@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from agent.model import LogSource
+from agent.tail.catcher import Catcher
 from agent.tail.changes import Changes
 from agent.tail.followed import Followed
 from agent.tail.listing import Listings
@@ -19,7 +21,7 @@ from agent.tail.settings import Begin, TailSettings
 from agent.tail.state import StreamMemory, StreamState
 from agent.tail.tail import Piece, Tail, Truncated
 from deckwatch.runtime.clock import Clock
-from deckwatch.wire.model import GapReason
+from deckwatch.wire.model import Format, GapReason
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Tailer:
         self.agent = agent
         self.memory = memory
         self.changes = Changes(enabled=settings.inotify)
+        self.catcher = Catcher(enabled=settings.inotify)
         self.closed: dict[str, Closed] = {}  # not told to the collector yet
         self.listings = Listings()
         self.started_ns = clock.now_ns()
@@ -86,13 +89,20 @@ class Tailer:
 
     def _follow(self, source: LogSource, now: float) -> None:
         followed = self._followed[source.name] = Followed(source, self)
-        self.changes.follow(source.name, source.path)
+        self._watch(followed)
         self._look(followed, now)
 
+    def _watch(self, followed: Followed) -> None:
+        source = followed.source
+        self.changes.follow(source.name, source.path)
+        if source.format is not Format.FRAMES:  # our own files: nobody rotates them behind our back
+            followed.from_birth = self.catcher.follow(source.name, source.path) and not os.path.lexists(source.path)
+
     def _change(self, followed: Followed, source: LogSource, now: float) -> None:
-        if source.path != followed.source.path:
-            self.changes.follow(source.name, source.path)
+        moved = source.path != followed.source.path
         followed.source = followed.rotated.source = source
+        if moved:
+            self._watch(followed)
         for tail in followed.tails:
             tail.source = source
         self._look(followed, now)
@@ -112,6 +122,7 @@ class Tailer:
         followed.next_look = now + self._wait_s(followed, now)
         if followed.removed and followed.idle:
             self.changes.forget(followed.source.name)
+            self.catcher.forget(followed.source.name)
             del self._followed[followed.source.name]
             self._ready.pop(followed, None)
 
@@ -132,13 +143,15 @@ class Tailer:
             if followed := self._followed.get(name):
                 if changed.everything or name in changed.names:
                     followed.rotated.due = True
-                    self.changes.follow(name, followed.source.path)
+                    self._watch(followed)
                 self._look(followed, now)
 
     def poll(self) -> None:
         """Look at what is due, and at what nobody asked about any more."""
         now = self.now()
         for followed in [f for f in self._followed.values() if f.next_look <= now]:
+            if followed.live is None:
+                self._watch(followed)  # its folder may have come, or come anew
             self._look(followed, now, poll=True)
         self._drop_held(now)
         if now - self._started >= self.settings.absent_s:
@@ -200,7 +213,7 @@ class Tailer:
 
     def adopted(self, tail: Tail, followed: Followed) -> None:
         self.homes[tail] = followed
-        if tail.file_id is not None and tail.file is not None:
+        if tail.file is not None:
             self._owners[tail.file_id] = followed
         self._ready.setdefault(followed)
 
@@ -212,7 +225,7 @@ class Tailer:
 
     def let_go(self, tail: Tail, *, listed: bool) -> None:
         self.homes.pop(tail, None)
-        if tail.file_id is not None and not any(t.file_id == tail.file_id for t in self.homes):
+        if not any(t.file_id == tail.file_id for t in self.homes):
             self._owners.pop(tail.file_id, None)
         if state := tail.remember():
             closed = msgspec.structs.replace(state, closed_ns=self.now_ns(), listed=listed, gaps=())
@@ -326,3 +339,4 @@ class Tailer:
         for tail in self.homes:
             tail.close()
         self.changes.close()
+        self.catcher.close()

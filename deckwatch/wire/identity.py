@@ -30,9 +30,10 @@ def fingerprint(first_bytes: bytes) -> str:
 
 
 def is_of_generation(generation: str, first_bytes: bytes) -> bool:
-    """Do a file's first bytes still match a frozen generation? False too where the file is now shorter."""
+    """Do a file's first bytes still match a frozen generation? False too where the file is now shorter, and for the
+    generation of no bytes: it stands for files that nobody could open."""
     length = int(generation.split("-", 1)[0])
-    if len(first_bytes) < length:
+    if not 0 < length <= len(first_bytes):
         return False
     return fingerprint(first_bytes[:length]) == generation.split(".", 1)[0]
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from agent.discover.docker_container import Config, DockerContainer, HostConfig, LogConfig, State
-from agent.discover.docker_reader import DockerReader, Engine, log_file, source_name, wants_logs
+from agent.discover.docker_reader import DockerReader, Engine, log_file, max_files, source_name, wants_logs
 from agent.discover.settings import DiscoverSettings
 from deckwatch.wire.model import Format
 
@@ -46,6 +46,21 @@ def test_log_file(
     described: DockerContainer, driver_name: str, engine: Engine, path: str | None, shape: Format | None
 ) -> None:
     assert log_file(ID, described, driver_name, engine) == (path, shape)
+
+
+@pytest.mark.parametrize(
+    ("options", "files"),
+    [
+        (None, 0),
+        ({"max-file": "3"}, 0),  # without max-size nothing is rotated
+        ({"max-size": "-1", "max-file": "3"}, 0),
+        ({"max-size": "20k"}, 1),
+        ({"max-size": "20k", "max-file": "3"}, 3),
+        ({"max-size": "20k", "max-file": "many"}, 0),
+    ],
+)
+def test_max_files(options: dict[str, str] | None, files: int) -> None:
+    assert max_files(LogConfig("json-file", options)) == files
 
 
 def test_context_keeps_no_secret() -> None:

@@ -1,0 +1,142 @@
+"""Generations of a followed log that nobody could open: between two looks, or while the agent was down.
+
+Where the kernel told of every birth (`births`), their number is known. Else the chain is looked at: the newest file
+that is known, and those that came after it. A hole is put behind the stream before it, and declared as a gap when that
+one is read to its end.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from agent.tail.catcher import Caught
+from agent.tail.keeper import Keeper
+from agent.tail.rotation import Place
+from agent.tail.state import StreamState
+from agent.tail.tail import Tail
+from deckwatch.wire.model import Format
+
+if TYPE_CHECKING:
+    from agent.tail.followed import Followed
+
+log = logging.getLogger(__name__)
+
+
+class Chain(msgspec.Struct, frozen=True):
+    """The newest known file of a log, after another one took its place."""
+
+    present: bool  # it, or a copy of it, still has a name: whatever came later is younger, and is there as well
+    newer: int  # rotated files that are younger
+    max_files: int  # see LogSource
+
+
+def may_have_hole(chain: Chain) -> bool:
+    """Can it be excluded that a generation came and went behind the known file? An engine deletes the oldest file only
+    where it has as many as it may keep: with fewer younger ones there, the known file was deleted by somebody else.
+    Without a known limit (logrotate), any rotated file that is younger may have pushed others out."""
+    if chain.present:
+        return False
+    return chain.newer >= chain.max_files - 1 if chain.max_files else chain.newer > 0
+
+
+def told(count: int) -> str:
+    many = "a file was" if count == 1 else f"{count} files were"
+    return f"{many} written, rotated and deleted faster than it could be opened"
+
+
+UNKNOWN = "files may have been written, rotated and deleted while nobody could count them"
+
+
+class _Doubt(msgspec.Struct, frozen=True):
+    """A live file that is gone; `newer` rotated files were there that are younger."""
+
+    tail: Tail
+    since: float
+    newer: int
+
+
+class Holes:
+    """Of one followed log."""
+
+    def __init__(self, followed: Followed, keeper: Keeper, *, only_known: bool) -> None:
+        self._followed = followed
+        self._keeper = keeper
+        self._only_known = only_known
+        self._doubts: list[_Doubt] = []
+
+    @property
+    def unsure(self) -> bool:
+        """Something is going on that only time decides."""
+        return bool(self._doubts)
+
+    @property
+    def _ours(self) -> bool:
+        """Files that nobody else rotates, or that nobody asked about any more."""
+        return self._only_known or self._followed.source.format is Format.FRAMES
+
+    def take(self, caught: Caught, moved: Tail | None, now: float) -> None:
+        """`moved`: the live file until now, which is not at its path any more. To be called before what was caught is
+        adopted: it is younger than the hole."""
+        tails = self._followed.tails
+        if caught.unseen:
+            self._note(told(caught.unseen), tails[-1] if tails else None, now)
+        elif moved is not None and (caught.uncounted or not self._keeper.catcher.covers(self._followed.source.name)):
+            self._doubt(moved, now)
+
+    def _doubt(self, moved: Tail, now: float) -> None:
+        """Nobody counted what took its place. Decided later: a copy of it may be in the making."""
+        if moved.file is None or self._ours or moved.file.stat().links:
+            return
+        newer = self._followed.rotated.younger_than(moved.file.stat().mtime_ns)
+        self._doubts.append(_Doubt(moved, now, newer))
+
+    def settle(self, now: float) -> None:
+        for doubt in [one for one in self._doubts if now - one.since >= self._keeper.settings.settle_s]:
+            self._doubts.remove(doubt)
+            copied = self._followed.rotated.has_copy(doubt.tail.generation)
+            if may_have_hole(Chain(copied, doubt.newer, self._followed.source.max_files)):
+                self._note(UNKNOWN, doubt.tail if doubt.tail in self._followed.tails else None, now)
+
+    def check_start(self, newest: StreamState | None, now: float) -> None:
+        """At the first look: is what is there now the direct successor of what was known?"""
+        if self._ours:
+            return
+        if newest is None:
+            self._check_beginning(now)
+            return
+        followed = self._followed
+        tail = next((tail for tail in followed.tails if tail.generation == newest.generation), None)
+        present = followed.rotated.has_copy(newest.generation) or (tail is not None and not tail.over)
+        newer = followed.rotated.younger_than(0)
+        if (newer or followed.live) and may_have_hole(Chain(present, newer, followed.source.max_files)):
+            self._note(UNKNOWN, tail, now)
+
+    def _check_beginning(self, now: float) -> None:
+        """A container that was created while we ran, and whose log was found when it had been rotated as often as its
+        engine keeps files: the first may be gone."""
+        followed, source = self._followed, self._followed.source
+        if followed.from_birth or source.max_files < 2 or (source.created_ns or 0) < self._keeper.started_ns:
+            return
+        if followed.rotated.younger_than(0) >= source.max_files - 1:
+            self._note(UNKNOWN, followed.new_tail(None, Place.GONE, now), now)
+
+    def _note(self, why: str, before: Tail | None, now: float) -> None:
+        """Behind the stream before the hole; where none was ever known, under a name of no bytes."""
+        log.error("%s: %s: a gap is declared", self._followed.source.path, why)
+        tail = before or self._reopen_newest(now)
+        tail.unseen = f"{tail.unseen}; {why}" if tail.unseen else why
+        tail.over = False
+        if not tail.generation and tail.file is None:
+            tail.take_name(b"")
+        self._keeper.named()  # to be remembered before anything younger is sent
+
+    def _reopen_newest(self, now: float) -> Tail:
+        state = self._keeper.memory.newest(self._followed.source.name)
+        if state is None:
+            return self._followed.new_tail(None, Place.GONE, now)
+        self._keeper.memory.take(state)
+        known = msgspec.structs.replace(state, closed_ns=0, compared_mtime_ns=0)
+        return self._followed.new_tail(None, Place.GONE, now, known)
