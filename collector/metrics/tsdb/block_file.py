@@ -13,6 +13,7 @@ import mmap
 import os
 import struct
 from collections import OrderedDict
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -21,9 +22,9 @@ import msgspec
 import numpy as np
 import zstandard
 
-from collector.metrics.selector import Matcher
+from collector.metrics.promql.faults import too_many_samples
 from collector.metrics.tsdb.codec import Bytes, Ints, decode_times, decode_values, encode
-from collector.metrics.tsdb.columns import Points, between, from_runs, nothing, split
+from collector.metrics.tsdb.columns import Points, between, from_runs, merged, split
 from collector.metrics.tsdb.table import Places, SeriesTable, StoredColumn
 from deckwatch.runtime.faults import Reject
 from deckwatch.runtime.files import sync_directory
@@ -35,6 +36,8 @@ CHUNK_SAMPLES = 240  # 4 hours at a minute, an hour at 15 s: what a query of a s
 _FRAME_BYTES = 128 << 10
 _ZSTD_LEVEL = 3
 _KEPT_FRAMES = 32
+_DECODED_AT_ONCE = 4_000_000  # samples: 64 MB, of which a short range leaves little
+_UNBOUNDED = 1 << 62
 
 
 class _Index(msgspec.Struct, frozen=True):
@@ -52,6 +55,13 @@ class BlockInfo(msgspec.Struct, frozen=True):
     series: int
     samples: int
     size_bytes: int
+
+
+def _cuts(counts: Ints) -> list[slice]:
+    """Chunks that are decoded at a time."""
+    turn = np.cumsum(counts) // _DECODED_AT_ONCE
+    edges = [0, *(np.nonzero(np.diff(turn))[0] + 1).tolist(), len(counts)]
+    return [slice(low, high) for low, high in pairwise(edges) if high > low]
 
 
 class Damaged(Reject):
@@ -178,27 +188,32 @@ class Block:
         table = SeriesTable.load(index.series, index.columns)
         return cls(_info(path.name, chunks, index.series, size), table, frames, chunks, data)
 
-    def select(self, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> tuple[Places, Points]:
-        """(series, their samples in [start_ms, end_ms]); some may have none. Raises Damaged."""
-        places = self.table.match(matchers)
-        return places, self.read(places, start_ms, end_ms)
-
-    def read(self, places: Places, start_ms: int, end_ms: int) -> Points:
-        """Raises Damaged."""
+    def read(self, places: Places, start_ms: int, end_ms: int, most: int = _UNBOUNDED) -> Points:
+        """Samples in [start_ms, end_ms] of the series at `places`, some of which may have none. Raises Damaged, and
+        QueryError where there are more than `most`."""
         first, last = self._first_chunk[places], self._first_chunk[places + 1]
         runs = last - first
         rows = np.arange(runs.sum()) + np.repeat(first - (np.cumsum(runs) - runs), runs)
         owners = np.repeat(np.arange(len(places)), runs)
+        inside = (self._chunks[rows, 1] <= end_ms) & (self._chunks[rows, 2] >= start_ms)
+        rows, owners = rows[inside], owners[inside]
+        parts: list[tuple[Ints, Points]] = []
+        found = 0
+        for at in _cuts(self._chunks[rows, 3]):
+            part = between(self._decode(rows[at], owners[at], len(places)), start_ms, end_ms)
+            found += len(part.times_ms)
+            if found > most:
+                raise too_many_samples(most)
+            parts.append((np.arange(len(places)), part))
+        return merged(parts, len(places))
+
+    def _decode(self, rows: Ints, owners: Ints, series: int) -> Points:
         chunks = self._chunks[rows]
-        inside = (chunks[:, 1] <= end_ms) & (chunks[:, 2] >= start_ms)
-        chunks, owners = chunks[inside], owners[inside]
-        if not len(chunks):
-            return nothing(len(places))
         data, base = self._gather(chunks[:, 4])
         counts = np.ascontiguousarray(chunks[:, 3])
         values = decode_values(data, base + chunks[:, 5], counts)
         times_ms = decode_times(data, base + chunks[:, 6], counts)
-        return between(from_runs(owners, counts, times_ms, values, len(places)), start_ms, end_ms)
+        return from_runs(owners, counts, times_ms, values, series)
 
     def check(self) -> None:
         """Every frame against its checksum. Raises Damaged."""

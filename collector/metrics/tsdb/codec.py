@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from collector.metrics.promql.source import STALE
 from collector.parse.kernels.compiling import inner, kernel
 from deckwatch.runtime.faults import Reject
 
@@ -31,9 +32,7 @@ Floats = npt.NDArray[np.float64]
 Bits = npt.NDArray[np.uint64]
 Word = Any  # a machine integer, inside kernels
 
-STALE_NAN_BITS = 0x7FF0000000000002
-"""Prometheus' staleness marker (model/value): a NaN that no arithmetic gives."""
-STALE_NAN: float = float(np.array([STALE_NAN_BITS], np.uint64).view(np.float64)[0])
+_STALE_BITS = int(STALE.view(np.uint64))
 
 _CONSTANT, _WHOLE, _XOR, _EMPTY = 0, 1, 2, 3
 _STALE = 0x80
@@ -42,11 +41,6 @@ _POWERS = np.array([1.0, 10.0, 100.0, 1e3, 1e6, 1e9])
 _LARGEST = float(1 << 53)
 _HEADER = 16  # bytes that a series may take beside its samples
 _PER_SAMPLE = 10
-
-
-def is_stale(values: Floats) -> npt.NDArray[np.bool_]:
-    stale: npt.NDArray[np.bool_] = np.ascontiguousarray(values).view(np.uint64) == np.uint64(STALE_NAN_BITS)
-    return stale
 
 
 def encode(times_ms: Ints, values: Floats, offsets: Ints) -> tuple[Bytes, Ints, Bytes, Ints]:
@@ -145,7 +139,7 @@ def _encode_times(times: Ints, first: int, last: int, out: Bytes, at: int) -> in
 @inner
 def _encode_values(values: Floats, bits: Bits, first: int, last: int, whole: Ints, out: Bytes, at: int) -> int:
     flag = 0
-    if last > first and bits[last - 1] == np.uint64(STALE_NAN_BITS):
+    if last > first and bits[last - 1] == np.uint64(_STALE_BITS):
         flag = _STALE
         last -= 1
     if last == first:
@@ -284,7 +278,7 @@ def _decode_values(data: Bytes, starts: Ints, counts: Ints, out: Bits) -> bool:
         elif kind != _EMPTY or plain != 0:
             return False
         if stale:
-            out[into + plain] = np.uint64(STALE_NAN_BITS)
+            out[into + plain] = np.uint64(_STALE_BITS)
         into += count
     return True
 

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from collector.metrics.block import series_labels
-from collector.metrics.tsdb.codec import STALE_NAN, Floats
+from collector.metrics.promql.source import STALE
+from collector.metrics.tsdb.codec import Floats
 from collector.metrics.tsdb.memory import Registry
 from collector.metrics.tsdb.table import Places
 from deckwatch.runtime.faults import Reject
@@ -46,7 +47,7 @@ class Feed:
         self._newest_ns = samples.ts_ns
         gone = self._gone(samples, looks, present.places)
         if len(gone):
-            yield Row(gone, np.full(len(gone), STALE_NAN))
+            yield Row(gone, np.full(len(gone), STALE))
 
     def renumber(self, number: Places) -> None:
         """The series that was n is number[n] from now on; -1: it is no longer known."""

@@ -1,7 +1,7 @@
 """The history of samples of all tenants: taken in the journal's order, committed with it, written as blocks in a
 thread of its own.
 
-    take -> generations (memory)                select -> memory + blocks
+    take -> generations (memory)                tenant(...).select -> memory + blocks
     commit -> wal/                              every two hours: generation -> <tenant>/<number>.samples, WAL cut
 """
 
@@ -17,12 +17,12 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from collector.metrics.selector import Matcher
+from collector.metrics.promql.memory import MemorySource
+from collector.metrics.promql.source import SeriesSource
 from collector.metrics.tsdb.block_file import Block, BlockInfo, Damaged
-from collector.metrics.tsdb.columns import nothing
 from collector.metrics.tsdb.memory import Taken
 from collector.metrics.tsdb.settings import HistorySettings
-from collector.metrics.tsdb.tenant import Selected, Tenant, merge_blocks
+from collector.metrics.tsdb.tenant import Tenant, merge_blocks
 from collector.metrics.tsdb.upkeep import to_drop, to_merge
 from collector.metrics.tsdb.wal import Committed, Wal
 from deckwatch.runtime.clock import Clock
@@ -50,7 +50,7 @@ class _Manifest(msgspec.Struct, frozen=True):
 
 
 class SampleStore:
-    """`take` and `commit` in one thread, in the order of the journal; `select` and its kin in any."""
+    """`take` and `commit` in one thread, in the order of the journal; what a Tenant answers is asked in any."""
 
     name = "samples"
 
@@ -122,12 +122,12 @@ class SampleStore:
 
     # Out --------------------------------------------------------------------------------------------------------
 
-    def select(self, tenant: str, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> Selected:
-        """See Tenant.select()."""
-        known = self._tenants.get(tenant)
-        return known.select(matchers, start_ms, end_ms) if known else Selected([], nothing())
+    def source(self, tenant: str) -> SeriesSource:
+        """For queries; one without series where the tenant never sent a sample."""
+        return self._tenants.get(tenant) or MemorySource()
 
     def tenant(self, tenant: str) -> Tenant | None:
+        """What answers for its series; None: it never sent a sample."""
         return self._tenants.get(tenant)
 
     # Inside -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from collector.metrics.promql.matching import matching_values
 from collector.metrics.selector import NAME_LABEL, Matcher
 from deckwatch.wire.model import Labels
 
@@ -90,7 +91,7 @@ class SeriesTable:
                     return np.empty(0, np.int64)
                 continue
             values = column.values[:]
-            wanted = np.fromiter((matcher.matches(value) for value in values), np.bool_, len(values))
+            wanted = np.array(matching_values(matcher, values), np.bool_)
             taken &= wanted[np.minimum(column.codes[:series], len(values) - 1)]
             if not taken.any():
                 break

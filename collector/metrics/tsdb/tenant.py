@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from collector.metrics.promql.faults import too_many_samples
+from collector.metrics.promql.source import Selection
 from collector.metrics.selector import Matcher
 from collector.metrics.tsdb.block_file import Block, BlockInfo, BlockWriter
 from collector.metrics.tsdb.columns import Points, merged, nothing, without_empty
@@ -21,13 +23,6 @@ from deckwatch.wire.model import Labels, Samples
 SLICE_SAMPLES = 4_000_000
 """Samples that stand in memory decoded while a block is written (64 MB)."""
 _KEPT_MATCHES = 256
-
-
-class Selected(msgspec.Struct, frozen=True):
-    """Series with their samples, sorted by labels; each has a sample at least."""
-
-    labels: list[Labels]
-    points: Points
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -80,12 +75,19 @@ class Tenant:
 
     # Out --------------------------------------------------------------------------------------------------------
 
-    def select(self, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> Selected:
-        """Samples in [start_ms, end_ms] of the series that all matchers take. Raises Damaged."""
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int, max_samples: int = 1 << 62) -> Selection:
+        """A SeriesSource: samples in [start_ms, end_ms] of the series that all matchers take, sorted by their labels.
+        Raises Damaged, and QueryError where there are too many."""
+        asked, limit = tuple(matchers), max_samples
         with self._lock:
             blocks, memories = self.blocks, self._memories()
-            read = [self._read_memory(memory, matchers, start_ms, end_ms) for memory in memories]
-        parts = [self._read_block(block, matchers, start_ms, end_ms) for block in _within(blocks, start_ms, end_ms)]
+            read = [self._read_memory(memory, asked, start_ms, end_ms) for memory in memories]
+        parts = []
+        for block in _within(blocks, start_ms, end_ms):
+            parts.append(self._read_block(block, asked, start_ms, end_ms, max_samples))
+            max_samples -= len(parts[-1][1].times_ms)
+        if sum(len(points.times_ms) for _, points in read) > max_samples:
+            raise too_many_samples(limit)
         return _united([*parts, *read])
 
     def series_labels(self, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> list[Labels]:
@@ -120,10 +122,10 @@ class Tenant:
         return [self._matched(table, matchers) for table in (*tables, *(memory.registry.table for memory in memories))]
 
     def _read_block(
-        self, block: Block, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int
+        self, block: Block, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int, most: int
     ) -> tuple[list[Labels], Points]:
         part = self._matched(block.table, matchers)
-        return part.labels, block.read(part.places, start_ms, end_ms) if len(part.places) else nothing()
+        return part.labels, block.read(part.places, start_ms, end_ms, most)
 
     def _read_memory(
         self, memory: Generation, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int
@@ -228,7 +230,7 @@ def _within(blocks: Iterable[Block], start_ms: int, end_ms: int) -> list[Block]:
     return [block for block in blocks if block.info.first_ms <= end_ms and block.info.last_ms >= start_ms]
 
 
-def _united(parts: list[tuple[list[Labels], Points]]) -> Selected:
+def _united(parts: list[tuple[list[Labels], Points]]) -> Selection:
     """Series of all parts under their labels; parts stand in the order of time."""
     labels = sorted({each for names, _ in parts for each in names})
     place_of = {each: place for place, each in enumerate(labels)}
@@ -236,4 +238,4 @@ def _united(parts: list[tuple[list[Labels], Points]]) -> Selected:
         (np.fromiter((place_of[each] for each in names), np.int64, len(names)), points) for names, points in parts
     ]
     kept, points = without_empty(merged(placed, len(labels)))
-    return Selected([labels[place] for place in kept.tolist()], points)
+    return Selection(tuple(labels[place] for place in kept.tolist()), points.offsets, points.times_ms, points.values)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.metrics.tsdb.codec import STALE_NAN, STALE_NAN_BITS, decode_times, decode_values, encode, is_stale
+from collector.metrics.promql.source import STALE
+from collector.metrics.tsdb.codec import decode_times, decode_values, encode
 from deckwatch.runtime.faults import Reject
 
-SPECIAL = [0.0, -0.0, float("inf"), -float("inf"), float("nan"), STALE_NAN, 5e-324, 1.7976931348623157e308, 2.0**53]
+SPECIAL = [0.0, -0.0, float("inf"), -float("inf"), float("nan"), float(STALE), 5e-324, 1.7976931348623157e308, 2.0**53]
 
 
 def bits(values: np.ndarray) -> list[int]:
@@ -57,7 +58,7 @@ def test_any_samples_come_back(series: list[list[tuple[int, float]]]) -> None:
         ([float(n * 3) for n in range(120)], 9 + 120),  # a counter that grows evenly
         ([n * 10_000_019 / 1e9 for n in range(120)], 16 + 120),  # CPU seconds, of nanoseconds
         ([4096.0 * (n % 50) for n in range(120)], 4 + 120),  # whole pages
-        ([7.5] * 119 + [STALE_NAN], 9),  # ended
+        ([7.5] * 119 + [float(STALE)], 9),  # ended
         ([0.1 + n % 2 for n in range(120)], 4 + 240),
     ],
 )
@@ -84,8 +85,3 @@ def test_bytes_that_end_early_are_refused() -> None:
     packed[0] = 0x7F
     with pytest.raises(Reject, match="of a kind"):
         decode_values(packed, start, count)
-
-
-def test_the_staleness_marker_is_prometheus_own() -> None:
-    assert bits(np.array([STALE_NAN])) == [STALE_NAN_BITS]
-    assert is_stale(np.array([STALE_NAN, float("nan"), 1.0])).tolist() == [True, False, False]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from collector.metrics.promql.faults import QueryError
+from collector.metrics.promql.source import STALE
 from collector.metrics.selector import NAME_LABEL, Matcher, MatchOp
-from collector.metrics.tsdb.codec import is_stale
 from collector.metrics.tsdb.settings import HistorySettings
 from collector.metrics.tsdb.store import SampleStore
 from deckwatch.runtime.clock import ManualClock
@@ -54,13 +55,13 @@ class Desk:
 
     def found(self, *matchers: str, start_s: float = -1e6, end_s: float = 1e6, tenant: str = "default") -> object:
         """`name{labels}` without the host -> [(seconds, value)]; a marker is None."""
-        selected = self.store.select(
-            tenant, tuple(map(matcher, matchers)), T0_MS + int(start_s * 1000), T0_MS + int(end_s * 1000)
-        )
-        points = selected.points
-        stale = is_stale(points.values)
+        known = self.store.tenant(tenant)
+        if known is None:
+            return {}
+        points = known.select([*map(matcher, matchers)], T0_MS + int(start_s * 1000), T0_MS + int(end_s * 1000))
+        stale = points.values.view(np.uint64) == STALE.view(np.uint64)
         shown = {}
-        for place, labels in enumerate(selected.labels):
+        for place, labels in enumerate(points.labels):
             rows = range(points.offsets[place], points.offsets[place + 1])
             name = dict(labels)[NAME_LABEL]
             inner = ",".join(f"{key}={value}" for key, value in labels if key not in (NAME_LABEL, "host"))
@@ -311,6 +312,21 @@ def test_names_values_and_series_for_completion(desk: Desk) -> None:
     assert tenant.label_values("name", (matcher("a"),), *everything) == ["db", "web"]
     assert tenant.label_values("nobody", (), *everything) == []
     assert [dict(each)["name"] for each in tenant.series_labels((matcher("a"),), *everything)] == ["db", "web"]
+
+
+def test_a_query_that_would_load_too_much_is_refused(desk: Desk) -> None:
+    for step in range(600):
+        desk.take(counted(step, step))
+        if step == 499:
+            desk.flush()
+    tenant = desk.store.tenant("default")
+    assert tenant is not None
+    asked = ([matcher("c_total")], T0_MS, T0_MS + 599_000)
+    assert len(tenant.select(*asked, 600).values) == 600
+    for limit in (599, 499):
+        with pytest.raises(QueryError, match=f"limit {limit}"):
+            tenant.select(*asked, limit)
+    assert len(tenant.select(asked[0], T0_MS + 490_000, T0_MS + 509_000, 20).values) == 20
 
 
 def test_frames_that_do_not_fit_are_refused_whole(desk: Desk) -> None:
