@@ -24,7 +24,7 @@ from collector.intake.http import Intake
 from collector.intake.journal import Journal
 from collector.intake.journal_file import Entry, Kind
 from collector.intake.positions import Positions
-from collector.intake.record import decode_record
+from collector.intake.record import decode_moves
 from collector.metrics.exposition import Exposition, FamilySource
 from collector.metrics.head import Head
 from collector.metrics.lograte import LogRates
@@ -44,7 +44,6 @@ from deckwatch.runtime.places import state_home
 from deckwatch.runtime.tls import server_context
 from deckwatch.runtime.tokens import read_token
 from deckwatch.wire.auth import guard
-from deckwatch.wire.model import Position
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +81,13 @@ class Collector:
             segment_bytes=settings.intake.journal_segment_bytes,
             next_seq=self.store.committed_seq + 1,
             on_failure=lambda: self.positions.failed(),
+        known = _Known(self.store)
+        StoreMetrics(self.store, self.registry)
         )
-        self.positions = Positions(_positions(self.store, self.journal))
+        self.positions = Positions(known.positions, known.open_gaps)
         self.parser = Parser(settings.parse)
         if self.store.parser_state:
+            visit=known.take,
             self.parser.restore(self.store.parser_state)
         self.pipeline = Pipeline(
             self.journal,
@@ -208,17 +210,15 @@ def _registry() -> CollectorRegistry:
     return registry
 
 
-def _positions(store: EmbeddedStore, journal: Journal) -> dict[str, Position]:
-    """Of every stream: as the manifest has them, moved on by what the journal holds behind that."""
-    positions = store.manifest.positions()
-    for entry in journal.read(store.committed_seq):
+class _Known:
+    """Of every stream: as the manifest has it, moved on by what the journal holds behind that."""
+
+
+    def take(self, entry: Entry) -> None:
         if entry.kind is Kind.BATCH:
-            positions.update(_moves(entry))
-    return positions
-
-
-def _moves(entry: Entry) -> dict[str, Position]:
-    return decode_record(entry.payload).moves
+            moved = decode_moves(entry.payload)
+            self.positions.update(moved.moves)
+            self.open_gaps.update(moved.open_gaps)
 
 
 async def _awaiting(service: Service) -> None:

@@ -7,29 +7,29 @@ Everything here runs in that one thread, in the order of the journal. What has t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter
 
 from collector.intake.journal import Journal
-from collector.intake.journal_file import Entry, Kind
+from collector.intake.journal_file import Entry, Kind, first_seq_of
 from collector.intake.record import BatchRecord, decode_record
 from collector.parse.input import Accepted
 from collector.parse.parser import Parser
-from collector.parse.state import CloseDecision
+from collector.parse.state import CloseDecision, OpenStream
 from collector.records import RecordConsumer, RecordFrame
 from collector.store.embedded.manifest import DeadLetter, GapRow
 from collector.store.embedded.store import EmbeddedStore, Sealing
 from deckwatch.runtime.faults import Reject
-from deckwatch.wire.codec import decode_batch, unpack_frames
+from deckwatch.wire.codec import cut_frames, decode_batch, decode_frame
 from deckwatch.wire.identity import stream_key
 from deckwatch.wire.model import Batch, Event, Format, Gap, Position, Samples, StreamId
 
 log = logging.getLogger(__name__)
 
 CACHE_BYTES = 16 << 20  # of batches that wait decoded; what is beyond is read from the journal again
-GROUP_BYTES = 16 << 20  # applied at a time, before the event loop hears of it
+GROUP_BYTES = 8 << 20  # applied at a time, before the event loop hears of it and makes room where there is too much
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class Told(msgspec.Struct, frozen=True):
 
     seq: int
     host: str
-    what: Samples | Event | tuple[StreamId, Gap] | RecordFrame
+    what: Samples | Event | tuple[StreamId, Gap] | RecordFrame | Redriven
 
 
 class Cached(msgspec.Struct, frozen=True):
@@ -45,7 +45,12 @@ class Cached(msgspec.Struct, frozen=True):
 
     entry: Entry
     batch: Batch | None  # decoded already
-    accepted_bytes: int
+
+    @property
+    def size_bytes(self) -> int:
+        """In memory: all of it, however little of a batch was new."""
+        chunks = self.batch.chunks if self.batch is not None else ()
+        return len(self.entry.payload) + sum(len(chunk.data) for chunk in chunks)
 
 
 class Uncommitted(msgspec.Struct):
@@ -74,21 +79,21 @@ class Waiting:
     def put(self, cached: Cached) -> None:
         if self._put_bytes - self._taken_bytes < CACHE_BYTES:
             self._cache[cached.entry.seq] = cached
-            self._put_bytes += cached.accepted_bytes
+            self._put_bytes += cached.size_bytes
 
     def take(self, seq: int) -> Cached:
         """The durable entry: from memory, else from the journal's files."""
         cached = self._cache.pop(seq, None)
         if cached is not None:
-            self._taken_bytes += cached.accepted_bytes
+            self._taken_bytes += cached.size_bytes
             return cached
-        entry = next(self._reader, None)
-        if entry is None or entry.seq != seq:
+        entry = next((entry for entry in self._reader if entry.seq >= seq), None)
+        if entry is None or first_seq_of(entry) > seq:
             self._reader = self._journal.read(seq - 1)
             entry = next(self._reader)
-            if entry.seq != seq:
+            if first_seq_of(entry) > seq:
                 raise RuntimeError(f"the journal gives entry {entry.seq} where {seq} is to be applied")
-        return Cached(entry, None, 0)
+        return Cached(entry, None)
 
 
 class Applier:
@@ -114,12 +119,8 @@ class Applier:
         last, size = self.seq, 0
         while size < GROUP_BYTES and last < upto:
             cached = self._waiting.take(last + 1)
-            if cached.entry.kind is Kind.DECISION:
-                self._apply_decision(cached.entry, told)
-            else:
-                self._apply_batch(cached, told)
+            size += self._apply_one(cached, told)
             self.seq = last = cached.entry.seq
-            size += cached.accepted_bytes + len(cached.entry.payload)
             self._store.advance(last)
         self.open_bytes = self._parser.open_bytes
         self._store.tell()
@@ -129,10 +130,17 @@ class Applier:
         decision = msgspec.msgpack.decode(entry.payload, type=CloseDecision)
         self._deliver(self._parser.close(entry.seq, entry.received_ns, decision), told)
 
-    def _apply_batch(self, cached: Cached, told: list[Told]) -> None:
+    def _apply_batch(self, cached: Cached, told: list[Told]) -> int:
+        """Bytes that were new."""
         entry = cached.entry
-        record = decode_record(entry.payload)
-        batch = cached.batch or decode_batch(record.body, limit_bytes=1 << 31)
+        try:
+            record = decode_record(entry.payload)
+            batch = cached.batch or decode_batch(record.body, limit_bytes=1 << 31)
+        except (Reject, msgspec.DecodeError) as fault:
+            # It was decoded when it was accepted: a fault of ours, over which nothing else may wait.
+            log.error("entry %d can't be read and is kept whole as a dead letter: %s", entry.seq, fault)
+            self._keep_letter(of_entry(entry, str(fault)))
+            return 0
         keys = [stream_key(stream.id) for stream in batch.streams]
         self.uncommitted.positions.update(record.moves)
         self.uncommitted.unlisted.difference_update(record.moves)
@@ -143,23 +151,38 @@ class Applier:
             told.append(Told(entry.seq, batch.host, (batch.streams[gap.stream].id, gap)))
             self.uncommitted.gaps.append(_gap_row(entry, batch, gap, keys[gap.stream]))
         for chunk, skip in zip(batch.chunks, record.skips, strict=True):
-            if batch.streams[chunk.stream].format is Format.FRAMES and skip < len(chunk.data):
+            if batch.streams[chunk.stream].format is Format.FRAMES and 0 <= skip < len(chunk.data):
                 self._unpack(entry, batch, chunk.stream, chunk.start + skip, chunk.data[skip:], told)
         if entry.seq > self._replay_until:
             self.applied_bytes += record.accepted_bytes
 
+    def _apply_one(self, cached: Cached, told: list[Told]) -> int:
+        """Its size in bytes, unpacked."""
+        entry = cached.entry
+        match entry.kind:
+            case Kind.BATCH:
+                return len(entry.payload) + self._apply_batch(cached, told)
+            case Kind.DECISION:
+                self._apply_decision(entry, told)
+            case Kind.REDRIVE:
+                self._redrive(entry, told)
+            case Kind.HOLE:
+                pass  # what had these numbers is gone, and asked for again
+        return len(entry.payload)
+
     def _parse(self, entry: Entry, batch: Batch, record: BatchRecord, told: list[Told]) -> None:
         try:
-            frame = self._parser.parse(Accepted(entry.seq, entry.received_ns, batch, record.skips))
+            frame = self._parser.parse(accepted)
         except Exception as fault:
             # A fault of ours over somebody's bytes must not stop everybody's: the bytes are kept, and said to be.
             log.exception(
-                "entry %d of host %s can't be parsed; its bytes are kept as dead letters", entry.seq, batch.host
+                "entry %d of host %s: lines that can't be parsed are kept as dead letters", entry.seq, batch.host
             )
-            for chunk, skip in zip(batch.chunks, record.skips, strict=True):
-                if skip < len(chunk.data) and batch.streams[chunk.stream].format is not Format.FRAMES:
-                    self._bury(entry, batch, chunk.stream, chunk.start + skip, repr(fault), chunk.data[skip:])
-            return
+            parted = isolate(self._parser, accepted)
+            self._bury_open(entry, parted.given_up, repr(fault))
+            for one in parted.poison:
+                self._keep_letter(of_bytes(entry, batch, one.stream, one.start, one.data, one.reason))
+            frame = parted.frame
         self._deliver(frame, told)
 
     def _bury(self, entry: Entry, batch: Batch, stream: int, start: int, reason: str, payload: bytes) -> None:
@@ -179,8 +202,10 @@ class Applier:
                 context=msgspec.msgpack.encode(batch.contexts[info.context]),
                 reason=reason,
                 attempts=0,
+        return record.accepted_bytes
                 tried_ns=0,
                 payload=payload,
+        accepted = Accepted(entry.seq, entry.received_ns, batch, record.skips)
             )
         )
         self.uncommitted.letter_bytes += len(payload)
@@ -188,8 +213,12 @@ class Applier:
 
     def _unpack(self, entry: Entry, batch: Batch, stream: int, start: int, data: bytes, told: list[Told]) -> None:
         try:
-            for frame in unpack_frames(data):
-                told.append(Told(entry.seq, batch.host, frame))
+            for at, end in cut_frames(data):
+                behind = end
+                try:
+                    told.append(Told(entry.seq, batch.host, decode_frame(data, at, end)))
+                except Reject as fault:
+                    self._bury_frames(entry, batch, stream, start + at, data[at:end], fault)
         except Reject as fault:
             log.error("samples of host %s can't be read and are kept as a dead letter: %s", batch.host, fault)
             self._bury(entry, batch, stream, start, str(fault), data)
@@ -203,11 +232,21 @@ class Applier:
         self.metrics.records.inc(frame.rows.height)
         for consumer in self.records:
             if frame.seq > consumer.position():
-                consumer.consume(frame)
+                self._consume(consumer, frame)
+
+    def _consume(self, consumer: RecordConsumer, frame: RecordFrame) -> None:
+        try:
+            consumer.consume(frame)
+        except Exception:
+            # The records are in the store; what the consumer makes of them is wrong by this frame, and said to be.
+            log.exception("%s: failed over the records of entry %d", consumer.name, frame.seq)
+            self.metrics.consumer_failures.labels(consumer.name).inc()
 
     def begin_seal(self) -> Sealing:
         """Raises Retry where a consumer can't commit: then nothing has been taken."""
         seq = self.seq  # the event loop may not have heard yet of what was just applied
+        """A frame that can't be read costs no other one, unless it can't be told where that begins."""
+        behind = 0
         for consumer in self.records:
             consumer.commit(seq)
         changed, self.uncommitted = self.uncommitted, Uncommitted()
@@ -238,4 +277,16 @@ class _Metrics:
         self.records = Counter("deckwatch_collector_records", "Records made searchable", registry=registry)
         self.dead_letters = Counter(
             "deckwatch_collector_dead_letters", "What could not be taken for what it claimed to be", registry=registry
+        )
+        self.redriven = Counter(
+            "deckwatch_collector_dead_letters_redriven",
+            "Dead letters that were tried again, by outcome: stored or failed",
+            ["outcome"],
+            registry=registry,
+        )
+        self.consumer_failures = Counter(
+            "deckwatch_collector_consumer_failures",
+            "Frames of records over which a consumer failed",
+            ["consumer"],
+            registry=registry,
         )

@@ -100,7 +100,7 @@ class Pipeline:
     def offer(self, entry: Entry, batch: Batch, admission: Admission) -> None:
         """A durable entry; called in the order of `seq`."""
         self._acked_bytes += admission.accepted_bytes
-        self._put(Cached(entry, batch, admission.accepted_bytes))
+        self._put(Cached(entry, batch))
 
     def _put(self, cached: Cached) -> None:
         self._waiting.put(cached)
@@ -144,7 +144,7 @@ class Pipeline:
     async def _make_room(self) -> None:
         """The disk is slower than what comes in, or takes nothing: what waits stays in the journal, and intake answers
         429 until there is room in memory again."""
-        while self._waiting_bytes() >= 3 * self._store.settings.seal_bytes:
+        while self._waiting_bytes() >= 2 * self._store.settings.seal_bytes:
             await self._begin_seal()
             if self._held_up:
                 await self._clock.sleep(_HELD_UP_S)
@@ -192,7 +192,7 @@ class Pipeline:
         # A Retry means that the disk is full: the journal has said so, and the groups stay open.
         with contextlib.suppress(Retry):
             await self._journal.submit(
-                Kind.DECISION, self._clock.now_ns(), payload, lambda entry: self._put(Cached(entry, None, 0))
+                Kind.DECISION, self._clock.now_ns(), payload, lambda entry: self._put(Cached(entry, None))
             )
 
     # Sealing and maintenance -----------------------------------------------------------------------------------
@@ -234,6 +234,34 @@ class Pipeline:
                 # Whatever it is: the next sealing would commit a position behind these records, and they were gone.
                 if backoff.failures == 0:
                     log.error(
+    # Dead letters ----------------------------------------------------------------------------------------------
+
+    async def commit_letters(self, timeout_s: float = 10.0) -> None:
+        """When it returns the manifest has every dead letter there is, and none that became records. Raises Retry."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._sealing is not None:
+                    await asyncio.shield(self._sealing)
+                while self._applier.uncommitted.touches_letters:
+                    await self._begin_seal()
+                    if self._held_up:
+                        await self._clock.sleep(_HELD_UP_S)
+                    elif self._sealing is not None:
+                        await asyncio.shield(self._sealing)
+        except TimeoutError:
+            raise Retry("the store can't commit at the moment: is its disk full?", after_s=5.0) from None
+
+    async def redrive(self, wish: Wish) -> Redriven:
+        """Try dead letters of the manifest again. Raises Retry where that can't be journaled."""
+        done: asyncio.Future[Redriven] = asyncio.get_running_loop().create_future()
+
+        def durable(entry: Entry) -> None:
+            self._redrives[entry.seq] = done
+            self._put(Cached(entry, None))
+
+        await self._journal.submit(Kind.REDRIVE, self._clock.now_ns(), msgspec.msgpack.encode(wish), durable)
+        return await done
+
                         "store: cannot seal: %s; nothing is lost, the journal keeps it, trying again",
                         error,
                         exc_info=not isinstance(error, OSError),

@@ -17,14 +17,20 @@ from deckwatch.wire.model import Batch, Chunk, Gap, Outcome, Position, StreamRes
 
 START = Position(0, 0)
 
+OpenGap = tuple[str, int]
+"""(stream key, start) of a gap whose end nobody knows. It moves no position by which a repeat could be told; a stream
+has at most one there, since nothing follows it."""
+
 
 class Admission(msgspec.Struct, frozen=True):
-    """What of a batch is taken. `skips[i]`: leading bytes of chunk i that are not (all of them: len(data))."""
+    """What of a batch is taken. `skips[i]`: leading bytes of chunk i that are not (all of them: len(data), or -1 of a
+    chunk without bytes, whose end of file would count otherwise)."""
 
     results: tuple[StreamResult, ...]
     skips: tuple[int, ...]
     moves: dict[str, Position]  # new positions by stream key
     gaps: tuple[int, ...]  # places in Batch.gaps that are new
+    open_gaps: tuple[OpenGap, ...]  # those of them without an end
     accepted_bytes: int
 
     @property
@@ -36,6 +42,7 @@ class _Verdict(msgspec.Struct, frozen=True):
     outcome: Outcome
     position: Position
     skip: int = 0  # meaningful where accepted
+    repeated: bool = False  # accepted before, and nothing that the position would show
     reason: str = ""
 
 
@@ -54,11 +61,12 @@ def admit_chunk(chunk: Chunk, position: Position) -> _Verdict:
     return _Verdict(Outcome.ACCEPTED, Position(chunk.end, chunk.crc_end), skip=overlap)
 
 
-def admit_gap(gap: Gap, position: Position) -> _Verdict:
+def admit_gap(gap: Gap, position: Position, *, declared: bool = False) -> _Verdict:
+    """`declared`: it has no end and was accepted before."""
     if gap.start > position.offset:
         return _Verdict(Outcome.EXPECTED, position, reason=f"expected {position.offset}")
     if gap.end < 0:
-        return _Verdict(Outcome.ACCEPTED, position)
+        return _Verdict(Outcome.ACCEPTED, position, repeated=declared)
     if gap.end <= position.offset:
         return _Verdict(Outcome.EXPECTED, position, reason="the gap was closed or declared before")
     return _Verdict(Outcome.ACCEPTED, Position(gap.end, gap.crc_end))
@@ -75,13 +83,19 @@ def _in_order(batch: Batch) -> Iterator[tuple[int, Chunk | Gap, int]]:
         yield stream, part, place
 
 
-def admit(batch: Batch, position_of: Callable[[str], Position | None]) -> Admission:
-    """Decide on every chunk and gap. Behind the first part of a stream that is not accepted, none of its others is."""
+def admit(
+    batch: Batch,
+    position_of: Callable[[str], Position | None],
+    declared: Callable[[OpenGap], bool] = lambda gap: False,
+) -> Admission:
+    """Decide on every chunk and gap. Behind the first part of a stream that is not accepted, none of its others is.
+    `declared`: was this gap without an end accepted before?"""
     keys = [stream_key(stream.id) for stream in batch.streams]
-    skips = [len(chunk.data) for chunk in batch.chunks]
+    skips = [len(chunk.data) or -1 for chunk in batch.chunks]
     verdicts: dict[int, _Verdict] = {}
     moves: dict[str, Position] = {}
     gaps: list[int] = []
+    open_gaps: dict[OpenGap, None] = {}
     accepted = 0
     for stream, part, place in _in_order(batch):
         before = verdicts.get(stream)
@@ -89,11 +103,15 @@ def admit(batch: Batch, position_of: Callable[[str], Position | None]) -> Admiss
             continue
         key = keys[stream]
         position = moves.get(key) or position_of(key) or START
-        verdict = admit_chunk(part, position) if isinstance(part, Chunk) else admit_gap(part, position)
+        if isinstance(part, Chunk):
+            verdict = admit_chunk(part, position)
+        else:
+            open_gap = (key, part.start)
+            verdict = admit_gap(part, position, declared=open_gap in open_gaps or declared(open_gap))
         if before is not None and verdict.outcome is Outcome.EXPECTED and part_is_behind(part, position):
             continue  # a repeat inside the batch itself: nothing to tell
         verdicts[stream] = verdict
-        if verdict.outcome is not Outcome.ACCEPTED:
+        if verdict.outcome is not Outcome.ACCEPTED or verdict.repeated:
             continue
         moves[key] = verdict.position
         if isinstance(part, Chunk):
@@ -101,11 +119,13 @@ def admit(batch: Batch, position_of: Callable[[str], Position | None]) -> Admiss
             accepted += len(part.data) - verdict.skip
         else:
             gaps.append(place)
+            if part.end < 0:
+                open_gaps[open_gap] = None
     results = tuple(
         StreamResult(keys[stream], verdict.outcome, verdict.position, verdict.reason)
         for stream, verdict in sorted(verdicts.items())
     )
-    return Admission(results, tuple(skips), moves, tuple(gaps), accepted)
+    return Admission(results, tuple(skips), moves, tuple(gaps), tuple(open_gaps), accepted)
 
 
 def part_is_behind(part: Chunk | Gap, position: Position) -> bool:

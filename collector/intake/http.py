@@ -170,7 +170,7 @@ class Intake:
         self._check(batch)
         received_ns = self._clock.now_ns()
         # From here to `submit` nothing may wait: positions are judged and moved in one go.
-        admission = admit(batch, self._positions.of)
+        admission = admit(batch, self._positions.of, self._positions.declared)
         self._count(batch, admission)
         if admission.changes_nothing and not batch.ends:
             await self._settled(self._journal.flush())  # what we tell of may still be on its way to the disk
@@ -180,12 +180,12 @@ class Intake:
 
     def _submit(self, received_ns: int, batch: Batch, admission: Admission, body: bytes) -> asyncio.Future[None]:
         def durable(entry: Entry) -> None:
-            self._positions.confirmed(admission.moves)
+            self._positions.confirmed(admission.moves, admission.open_gaps)
             self._offer(entry, batch, admission)
 
         done = self._journal.submit(Kind.BATCH, received_ns, encode_record(admission, body), durable)
         if not done.done():
-            self._positions.submitted(admission.moves)
+            self._positions.submitted(admission.moves, admission.open_gaps)
         return done
 
     async def _settled(self, written: Awaitable[None]) -> None:
@@ -255,7 +255,7 @@ class Intake:
         for place in admission.gaps:
             metrics.gaps.labels(batch.gaps[place].reason.value).inc()
         of_logs = sum(
-            len(chunk.data) - skip
+            len(chunk.data) - max(0, skip)
             for chunk, skip in zip(batch.chunks, admission.skips, strict=True)
             if batch.streams[chunk.stream].format is not Format.FRAMES
         )

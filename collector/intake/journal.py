@@ -26,12 +26,15 @@ from collector.intake.journal_file import (
     Kind,
     Segment,
     entries_of,
+    hole,
+    most_seq,
+    named_seq,
     record_of,
     scan,
     tail_is_torn,
     write_whole,
 )
-from deckwatch.runtime.faults import Retry
+from deckwatch.runtime.faults import Retry, Unusable
 from deckwatch.runtime.files import sync_directory
 
 log = logging.getLogger(__name__)
@@ -59,12 +62,15 @@ class Journal:
         folder: Path,
         *,
         segment_bytes: int = 64 << 20,
-        next_seq: int = 0,
+        next_seq: int | None = None,
+        visit: Callable[[Entry], None] = lambda entry: None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
-        """Raises Unusable where the folder holds a journal of a newer version.
+        """Raises Unusable where the folder holds a journal of a newer version, or can't be read and written.
 
-        `next_seq`: lowest number that may be given, where no segment tells (all of them were trimmed).
+        `next_seq`: what is needed begins with this number: nothing before it may be given again, and where the files
+        begin behind it some are missing. None: with the files, whatever they are.
+        `visit`: is handed every entry from `next_seq` on, in order, while the files are checked anyhow.
         `on_failure`: called at once, before anything else can be submitted, when submitted entries were taken back."""
         self._on_failure = on_failure
         self._folder = folder
@@ -72,10 +78,13 @@ class Journal:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._segments: list[Segment] = []
         self.damage: Damage | None = None
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._load(next_seq)
-        last = self._segments[-1].last_seq if self._segments else -1
-        self._next_seq = max(next_seq, last + 1)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._load(next_seq, visit)
+            last = self._segments[-1].last_seq if self._segments else -1
+            self._next_seq = self._bridge(max(next_seq or 0, last + 1))
+        except OSError as error:
+            raise Unusable(f"{error.filename or folder}: the journal cannot be opened: {error.strerror}") from error
         self._durable_seq = self._next_seq - 1
         self._file: int | None = None
         self._waiting: deque[_Submitted] = deque()
@@ -83,6 +92,7 @@ class Journal:
         self._last: asyncio.Future[None] | None = None
         self._failed: str | None = None
         self._failing = False
+        self._untrimmed = False
 
     @property
     def durable_seq(self) -> int:
@@ -95,22 +105,25 @@ class Journal:
 
     # Start -----------------------------------------------------------------------------------------------------
 
-    def _load(self, next_seq: int) -> None:
+    def _load(self, next_seq: int | None, visit: Callable[[Entry], None]) -> None:
+        def new(entry: Entry) -> None:
+            if entry.seq >= (next_seq or 0):
+                visit(entry)
+
         paths = sorted(self._folder.glob("*.journal"))
         for place, path in enumerate(paths):
-            segment, good = scan(path)
-            last = self._segments[-1].last_seq if self._segments else segment.first_seq - 1
-            if segment.first_seq > max(last + 1, next_seq):
-                self._miss(path, last, following=paths[place:])
+            expected = self._segments[-1].last_seq + 1 if self._segments else next_seq
+            if expected is not None and named_seq(path) > max(expected, next_seq or 0):
+                self._miss(path, expected - 1, following=paths[place:])
                 return
+            segment, good = scan(path, new)
             if segment.last_seq >= segment.first_seq:
                 self._segments.append(segment)
             if good == path.stat().st_size and (good or place == len(paths) - 1):
                 if segment.last_seq < segment.first_seq:
                     path.unlink()
                 continue
-            last = segment.last_seq if segment.last_seq >= segment.first_seq else segment.first_seq - 1
-            self._cut(path, good, last, following=paths[place + 1 :])
+            self._cut(path, good, segment.last_seq, following=paths[place + 1 :])
             return
 
     def _miss(self, path: Path, last_seq: int, following: list[Path]) -> None:
@@ -139,14 +152,31 @@ class Journal:
                 good,
                 last_seq,
             )
-            aside = path.with_suffix(".damaged")
-            aside.write_bytes(path.read_bytes()[good:])
+            (self._folder / f"{last_seq + 1:016x}.tail.damaged").write_bytes(path.read_bytes()[good:])
             for other in following:
                 other.rename(other.with_suffix(".damaged"))
         if good <= FILE_HEADER.size:
             path.unlink()
         else:
             os.truncate(path, good)
+
+    def _bridge(self, next_seq: int) -> int:
+        """The next number, behind all that were ever given. Numbers in files that were set aside are not given again:
+        a consumer that had come further than the store would take what is new for what it has had. A hole stands for
+        them, so that the next start does not take them for missing."""
+        top = max((most_seq(path) for path in self._folder.glob("*.damaged")), default=-1)
+        if top < next_seq:
+            return next_seq
+        entry = hole(next_seq, top)
+        path = self._folder / f"{next_seq:016x}.journal"
+        descriptor = self._new_file(path, next_seq)
+        try:
+            write_whole(descriptor, list(record_of(entry)))
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._segments.append(Segment(next_seq, path, path.stat().st_size, top))
+        return top + 1
 
     # Writing ---------------------------------------------------------------------------------------------------
 
@@ -234,6 +264,12 @@ class Journal:
             os.close(self._file)
             self._file = None
         path = self._folder / f"{seq:016x}.journal"
+        self._file = descriptor = self._new_file(path, seq)
+        segment = Segment(seq, path, FILE_HEADER.size, seq - 1)
+        self._segments.append(segment)
+        return segment, descriptor
+
+    def _new_file(self, path: Path, seq: int) -> int:
         descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         try:
             write_whole(descriptor, [FILE_HEADER.pack(MAGIC, FORMAT, seq)])
@@ -243,10 +279,7 @@ class Journal:
             os.close(descriptor)
             path.unlink(missing_ok=True)
             raise
-        self._file = descriptor
-        segment = Segment(seq, path, FILE_HEADER.size, seq - 1)
-        self._segments.append(segment)
-        return segment, descriptor
+        return descriptor
 
     # Reading ---------------------------------------------------------------------------------------------------
 
@@ -267,10 +300,18 @@ class Journal:
                     yield entry
 
     def trim(self, upto_seq: int) -> None:
-        """Delete the files whose every entry has seq <= `upto_seq`; the newest file stays."""
+        """Delete the files whose every entry has seq <= `upto_seq`; the newest file stays. One that can't be deleted
+        is tried again with the next call: it takes room, and nothing else is wrong with it."""
         while len(self._segments) > 1 and self._segments[0].last_seq <= upto_seq:
-            segment = self._segments.pop(0)
-            segment.path.unlink(missing_ok=True)
+            try:
+                self._segments[0].path.unlink(missing_ok=True)
+            except OSError as error:
+                if not self._untrimmed:
+                    log.warning("journal: %s is no longer needed and cannot be deleted: %s", error.filename, error)
+                self._untrimmed = True
+                return
+            self._segments.pop(0)
+        self._untrimmed = False
 
     async def close(self) -> None:
         """Write what was submitted, then let the file go. Idempotent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from collector.intake.admission import Admission
+from collector.intake.admission import Admission, OpenGap
 from deckwatch.wire.model import Position
 
 
@@ -14,17 +14,36 @@ class BatchRecord(msgspec.Struct, frozen=True, array_like=True):
     moves: dict[str, Position]  # of streams, by key
     accepted_bytes: int
     body: bytes  # zstd frame, as it was posted
+    open_gaps: tuple[OpenGap, ...] = ()  # of the gaps, those without an end
+
+
+class Moves(msgspec.Struct, frozen=True, array_like=True):
+    """The same without a copy of the body, for a start that reads all of the journal."""
+
+    skips: msgspec.Raw
+    gaps: msgspec.Raw
+    moves: dict[str, Position]
+    accepted_bytes: int
+    body: msgspec.Raw
+    open_gaps: tuple[OpenGap, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(BatchRecord)
+_moves_decoder = msgspec.msgpack.Decoder(Moves)
 
 
 def encode_record(admission: Admission, body: bytes) -> bytes:
     return _encoder.encode(
-        BatchRecord(admission.skips, admission.gaps, admission.moves, admission.accepted_bytes, body)
+        BatchRecord(
+            admission.skips, admission.gaps, admission.moves, admission.accepted_bytes, body, admission.open_gaps
+        )
     )
 
 
 def decode_record(payload: bytes) -> BatchRecord:
     return _decoder.decode(payload)
+
+
+def decode_moves(payload: bytes) -> Moves:
+    return _moves_decoder.decode(payload)

@@ -148,9 +148,9 @@ async def test_the_worker_does_not_run_ahead_of_what_was_offered(rig: Rig, monke
     """An entry is durable a moment before it is offered; what the worker took before stayed in the cache for good."""
     released, apply_batch, offer = threading.Event(), rig.pipeline._applier._apply_batch, rig.pipeline.offer
 
-    def held(*what: Any) -> None:
+    def held(*what: Any) -> int:
         assert released.wait(5)
-        apply_batch(*what)
+        return apply_batch(*what)
 
     def slow(*what: Any) -> None:
         released.set()
@@ -171,10 +171,10 @@ async def test_the_worker_does_not_run_ahead_of_what_was_offered(rig: Rig, monke
 
 async def test_lines_without_text_are_sealed_before_their_rows_fill_the_memory(tmp_path: Path) -> None:
     rig = Rig(tmp_path, seal_bytes=1 << 20)
-    await rig.offer(b"\n" * 20_000)
+    await rig.offer(b"\n" * 10_000)
     await rig.apply()
     assert (rig.store.hot_text_bytes, rig.pipeline._sealing) == (0, None)
-    await rig.offer(b"\n" * 20_000)
+    await rig.offer(b"\n" * 10_000)
     await rig.apply()
     assert rig.pipeline._sealing is not None
     await rig.close()

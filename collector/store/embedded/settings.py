@@ -9,7 +9,12 @@ import msgspec
 
 class EmbeddedStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seal_bytes: Annotated[
-        int, msgspec.Meta(ge=1 << 20, description="Text in memory that is written to a Parquet segment at once (bytes)")
+        int,
+        msgspec.Meta(
+            ge=1 << 20,
+            description="Records in memory (text, and 64 bytes for each) that are written to a Parquet segment at once;"
+            " twice as much may wait (bytes)",
+        ),
     ] = 32 << 20
     seal_age_s: Annotated[
         float, msgspec.Meta(gt=0, description="Age at which what is in memory is sealed however little it is (seconds)")
@@ -22,6 +27,12 @@ class EmbeddedStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
         int,
         msgspec.Meta(ge=0, description="Size of all segments at which the oldest are dropped (bytes; 0: no limit)"),
     ] = 0
+    dead_letter_retention_s: Annotated[
+        float, msgspec.Meta(ge=0, description="Age at which dead letters are dropped (seconds; 0 keeps them)")
+    ] = 30 * 86400.0
+    dead_letter_bytes: Annotated[
+        int, msgspec.Meta(ge=0, description="Size of all dead letters at which the oldest go (bytes; 0: no limit)")
+    ] = 256 << 20
     compaction_bytes: Annotated[
         int,
         msgspec.Meta(ge=0, description="Segments with less text than this are put together (bytes; 0: never)"),

@@ -34,8 +34,8 @@ from deckwatch.wire.model import Position
 
 log = logging.getLogger(__name__)
 
-_LEAST_ROW_BYTES = 32
-"""As which a row counts at least: it takes 64 bytes beside its text, however short that is."""
+_ROW_BYTES = 64
+"""What a row takes in memory beside its text."""
 
 
 class Sealing(msgspec.Struct, frozen=True):
@@ -99,8 +99,8 @@ class EmbeddedStore:
 
     @property
     def hot_bytes(self) -> int:
-        """What a sealing is measured by: the text, or more where so many lines are short that their rows weigh more."""
-        return sum(max(block.stats.text_bytes, block.stats.rows * _LEAST_ROW_BYTES) for block in self._in_memory())
+        """What a sealing is measured by: about what the records take in memory."""
+        return sum(block.stats.text_bytes + block.stats.rows * _ROW_BYTES for block in self._in_memory())
 
     def _in_memory(self) -> list[HotBlock]:
         return [block for tenant in self._snapshot.tenants.values() for block in (*tenant.hot, *tenant.sealing)]
