@@ -17,6 +17,8 @@ COMMANDS = {
     "agent": ("deckwatch.cli_agent:agent", "Ship this host's logs and metrics to a collector."),
     "collector": ("deckwatch.cli_collector:collector", "Take, keep and answer for what agents ship; alert on it."),
     "logs": ("deckwatch.cli_logs:logs", "Search and follow logs."),
+    "gaps": ("deckwatch.cli_gaps:gaps", "Which lines were lost, and why."),
+    "verify": ("deckwatch.cli_verify:verify", "Prove that every line is there, or name each gap."),
     "top": ("deckwatch.cli_top:top", "Containers and what they use, live."),
     "config": ("deckwatch.cli_config:config", "Show every option; check a configuration file."),
     "version": ("deckwatch.cli_config:version", "Print the version."),

@@ -63,6 +63,12 @@ class LogClient:
                 elif not line.startswith(b'{"deckwatch.cursor"'):
                     yield line
 
+    async def documents(self, path: str, parameters: Parameters) -> AsyncGenerator[bytes]:
+        """The lines of another endpoint that answers NDJSON."""
+        async with self._get(path, parameters) as answer:
+            async for line in _lines(answer):
+                yield line
+
     async def histogram(self, parameters: Parameters) -> dict[str, Any]:
         async with self._get("/api/v1/logs/histogram", parameters) as answer:
             return msgspec.json.decode(await answer.read(), type=dict[str, Any])
