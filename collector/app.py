@@ -76,18 +76,17 @@ class Collector:
         self.clock = clock
         self.registry = _registry()
         self.store = EmbeddedStore(folder / "store", settings.store, clock)
+        known = _Known(self.store)
         self.journal = Journal(
             folder / "journal",
             segment_bytes=settings.intake.journal_segment_bytes,
             next_seq=self.store.committed_seq + 1,
+            visit=known.take,
             on_failure=lambda: self.positions.failed(),
-        known = _Known(self.store)
-        StoreMetrics(self.store, self.registry)
         )
         self.positions = Positions(known.positions, known.open_gaps)
         self.parser = Parser(settings.parse)
         if self.store.parser_state:
-            visit=known.take,
             self.parser.restore(self.store.parser_state)
         self.pipeline = Pipeline(
             self.journal,
@@ -213,6 +212,9 @@ def _registry() -> CollectorRegistry:
 class _Known:
     """Of every stream: as the manifest has it, moved on by what the journal holds behind that."""
 
+    def __init__(self, store: EmbeddedStore) -> None:
+        self.positions = store.manifest.positions()
+        self.open_gaps = store.manifest.open_gaps()
 
     def take(self, entry: Entry) -> None:
         if entry.kind is Kind.BATCH:

@@ -7,7 +7,7 @@ Everything here runs in that one thread, in the order of the journal. What has t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter
@@ -17,12 +17,12 @@ from collector.intake.journal_file import Entry, Kind, first_seq_of
 from collector.intake.record import BatchRecord, decode_record
 from collector.parse.input import Accepted
 from collector.parse.parser import Parser
-from collector.parse.state import CloseDecision, OpenStream
+from collector.parse.state import CloseDecision
 from collector.records import RecordConsumer, RecordFrame
 from collector.store.embedded.manifest import DeadLetter, GapRow
 from collector.store.embedded.store import EmbeddedStore, Sealing
 from deckwatch.runtime.faults import Reject
-from deckwatch.wire.codec import cut_frames, decode_batch, decode_frame
+from deckwatch.wire.codec import decode_batch, unpack_frames
 from deckwatch.wire.identity import stream_key
 from deckwatch.wire.model import Batch, Event, Format, Gap, Position, Samples, StreamId
 
@@ -37,7 +37,7 @@ class Told(msgspec.Struct, frozen=True):
 
     seq: int
     host: str
-    what: Samples | Event | tuple[StreamId, Gap] | RecordFrame | Redriven
+    what: Samples | Event | tuple[StreamId, Gap] | RecordFrame
 
 
 class Cached(msgspec.Struct, frozen=True):
@@ -126,6 +126,18 @@ class Applier:
         self._store.tell()
         return last, told
 
+    def _apply_one(self, cached: Cached, told: list[Told]) -> int:
+        """Its size in bytes, unpacked."""
+        entry = cached.entry
+        match entry.kind:
+            case Kind.BATCH:
+                return len(entry.payload) + self._apply_batch(cached, told)
+            case Kind.DECISION:
+                self._apply_decision(entry, told)
+            case Kind.HOLE:
+                pass  # what had these numbers is gone, and asked for again
+        return len(entry.payload)
+
     def _apply_decision(self, entry: Entry, told: list[Told]) -> None:
         decision = msgspec.msgpack.decode(entry.payload, type=CloseDecision)
         self._deliver(self._parser.close(entry.seq, entry.received_ns, decision), told)
@@ -133,14 +145,8 @@ class Applier:
     def _apply_batch(self, cached: Cached, told: list[Told]) -> int:
         """Bytes that were new."""
         entry = cached.entry
-        try:
-            record = decode_record(entry.payload)
-            batch = cached.batch or decode_batch(record.body, limit_bytes=1 << 31)
-        except (Reject, msgspec.DecodeError) as fault:
-            # It was decoded when it was accepted: a fault of ours, over which nothing else may wait.
-            log.error("entry %d can't be read and is kept whole as a dead letter: %s", entry.seq, fault)
-            self._keep_letter(of_entry(entry, str(fault)))
-            return 0
+        record = decode_record(entry.payload)
+        batch = cached.batch or decode_batch(record.body, limit_bytes=1 << 31)
         keys = [stream_key(stream.id) for stream in batch.streams]
         self.uncommitted.positions.update(record.moves)
         self.uncommitted.unlisted.difference_update(record.moves)
@@ -155,34 +161,20 @@ class Applier:
                 self._unpack(entry, batch, chunk.stream, chunk.start + skip, chunk.data[skip:], told)
         if entry.seq > self._replay_until:
             self.applied_bytes += record.accepted_bytes
-
-    def _apply_one(self, cached: Cached, told: list[Told]) -> int:
-        """Its size in bytes, unpacked."""
-        entry = cached.entry
-        match entry.kind:
-            case Kind.BATCH:
-                return len(entry.payload) + self._apply_batch(cached, told)
-            case Kind.DECISION:
-                self._apply_decision(entry, told)
-            case Kind.REDRIVE:
-                self._redrive(entry, told)
-            case Kind.HOLE:
-                pass  # what had these numbers is gone, and asked for again
-        return len(entry.payload)
+        return record.accepted_bytes
 
     def _parse(self, entry: Entry, batch: Batch, record: BatchRecord, told: list[Told]) -> None:
         try:
-            frame = self._parser.parse(accepted)
+            frame = self._parser.parse(Accepted(entry.seq, entry.received_ns, batch, record.skips))
         except Exception as fault:
             # A fault of ours over somebody's bytes must not stop everybody's: the bytes are kept, and said to be.
             log.exception(
-                "entry %d of host %s: lines that can't be parsed are kept as dead letters", entry.seq, batch.host
+                "entry %d of host %s can't be parsed; its bytes are kept as dead letters", entry.seq, batch.host
             )
-            parted = isolate(self._parser, accepted)
-            self._bury_open(entry, parted.given_up, repr(fault))
-            for one in parted.poison:
-                self._keep_letter(of_bytes(entry, batch, one.stream, one.start, one.data, one.reason))
-            frame = parted.frame
+            for chunk, skip in zip(batch.chunks, record.skips, strict=True):
+                if 0 <= skip < len(chunk.data) and batch.streams[chunk.stream].format is not Format.FRAMES:
+                    self._bury(entry, batch, chunk.stream, chunk.start + skip, repr(fault), chunk.data[skip:])
+            return
         self._deliver(frame, told)
 
     def _bury(self, entry: Entry, batch: Batch, stream: int, start: int, reason: str, payload: bytes) -> None:
@@ -202,10 +194,8 @@ class Applier:
                 context=msgspec.msgpack.encode(batch.contexts[info.context]),
                 reason=reason,
                 attempts=0,
-        return record.accepted_bytes
                 tried_ns=0,
                 payload=payload,
-        accepted = Accepted(entry.seq, entry.received_ns, batch, record.skips)
             )
         )
         self.uncommitted.letter_bytes += len(payload)
@@ -213,12 +203,8 @@ class Applier:
 
     def _unpack(self, entry: Entry, batch: Batch, stream: int, start: int, data: bytes, told: list[Told]) -> None:
         try:
-            for at, end in cut_frames(data):
-                behind = end
-                try:
-                    told.append(Told(entry.seq, batch.host, decode_frame(data, at, end)))
-                except Reject as fault:
-                    self._bury_frames(entry, batch, stream, start + at, data[at:end], fault)
+            for frame in unpack_frames(data):
+                told.append(Told(entry.seq, batch.host, frame))
         except Reject as fault:
             log.error("samples of host %s can't be read and are kept as a dead letter: %s", batch.host, fault)
             self._bury(entry, batch, stream, start, str(fault), data)
@@ -232,21 +218,11 @@ class Applier:
         self.metrics.records.inc(frame.rows.height)
         for consumer in self.records:
             if frame.seq > consumer.position():
-                self._consume(consumer, frame)
-
-    def _consume(self, consumer: RecordConsumer, frame: RecordFrame) -> None:
-        try:
-            consumer.consume(frame)
-        except Exception:
-            # The records are in the store; what the consumer makes of them is wrong by this frame, and said to be.
-            log.exception("%s: failed over the records of entry %d", consumer.name, frame.seq)
-            self.metrics.consumer_failures.labels(consumer.name).inc()
+                consumer.consume(frame)
 
     def begin_seal(self) -> Sealing:
         """Raises Retry where a consumer can't commit: then nothing has been taken."""
         seq = self.seq  # the event loop may not have heard yet of what was just applied
-        """A frame that can't be read costs no other one, unless it can't be told where that begins."""
-        behind = 0
         for consumer in self.records:
             consumer.commit(seq)
         changed, self.uncommitted = self.uncommitted, Uncommitted()
@@ -277,16 +253,4 @@ class _Metrics:
         self.records = Counter("deckwatch_collector_records", "Records made searchable", registry=registry)
         self.dead_letters = Counter(
             "deckwatch_collector_dead_letters", "What could not be taken for what it claimed to be", registry=registry
-        )
-        self.redriven = Counter(
-            "deckwatch_collector_dead_letters_redriven",
-            "Dead letters that were tried again, by outcome: stored or failed",
-            ["outcome"],
-            registry=registry,
-        )
-        self.consumer_failures = Counter(
-            "deckwatch_collector_consumer_failures",
-            "Frames of records over which a consumer failed",
-            ["consumer"],
-            registry=registry,
         )

@@ -234,34 +234,6 @@ class Pipeline:
                 # Whatever it is: the next sealing would commit a position behind these records, and they were gone.
                 if backoff.failures == 0:
                     log.error(
-    # Dead letters ----------------------------------------------------------------------------------------------
-
-    async def commit_letters(self, timeout_s: float = 10.0) -> None:
-        """When it returns the manifest has every dead letter there is, and none that became records. Raises Retry."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                if self._sealing is not None:
-                    await asyncio.shield(self._sealing)
-                while self._applier.uncommitted.touches_letters:
-                    await self._begin_seal()
-                    if self._held_up:
-                        await self._clock.sleep(_HELD_UP_S)
-                    elif self._sealing is not None:
-                        await asyncio.shield(self._sealing)
-        except TimeoutError:
-            raise Retry("the store can't commit at the moment: is its disk full?", after_s=5.0) from None
-
-    async def redrive(self, wish: Wish) -> Redriven:
-        """Try dead letters of the manifest again. Raises Retry where that can't be journaled."""
-        done: asyncio.Future[Redriven] = asyncio.get_running_loop().create_future()
-
-        def durable(entry: Entry) -> None:
-            self._redrives[entry.seq] = done
-            self._put(Cached(entry, None))
-
-        await self._journal.submit(Kind.REDRIVE, self._clock.now_ns(), msgspec.msgpack.encode(wish), durable)
-        return await done
-
                         "store: cannot seal: %s; nothing is lost, the journal keeps it, trying again",
                         error,
                         exc_info=not isinstance(error, OSError),
