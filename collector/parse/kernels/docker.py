@@ -17,6 +17,11 @@ from collector.records import FLAG_CLOCK, FLAG_INVALID_UTF8
 
 BAD = -1
 
+PIECE_BYTES = 16384
+"""A longer line comes in pieces of exactly this many bytes, more where a broken character was replaced; a shorter piece
+is what stood in the buffer when its stream ended, and what comes behind it is of another run of the container.
+Source: moby, daemon/logger/copier.go."""
+
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _OPEN, _CLOSE = 34, 92, 44, 58, 123, 125
 
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from collector.parse.kernels.compiling import inner, kernel
+from collector.parse.kernels.docker import PIECE_BYTES
 from collector.parse.kernels.lines import MAX_PIECE_BYTES
 from collector.parse.kernels.traces import BREAK, first_state, next_state
 from collector.parse.layout import CRI, CUT, GATHERED, OPEN, Bytes, Table
 from collector.records import FLAG_INVALID_UTF8, FLAG_MULTILINE, FLAG_PARTIAL, FLAG_UNPARSED
-
-DOCKER_PIECE_BYTES = 16384
-"""Docker hands on a line in pieces of this size; a shorter one without a newline is the last of its container."""
 
 _IOSTREAMS = 3
 _NEW, _JOINS, _CUT = 0, 1, 2  # a record of its own; goes on; goes on in a new record, since a cap is reached
@@ -187,7 +185,7 @@ def _finish(group: Any, record: Any) -> None:
 @inner
 def _flag_unfinished(group: Any, record: Any, segment: Any) -> None:
     """A piece whose line has no end: does the rest exist somewhere?"""
-    if group.more and (segment.follow == CUT or segment.format == CRI or record.length >= DOCKER_PIECE_BYTES):
+    if group.more and (segment.follow == CUT or segment.format == CRI or record.length >= PIECE_BYTES):
         record.flags |= FLAG_PARTIAL
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from collector.parse.kernels.compiling import inner, kernel
-from collector.parse.kernels.docker import docker_line
+from collector.parse.kernels.docker import PIECE_BYTES, docker_line
 from collector.parse.kernels.simd import copy16, equal_mask, lowest_bit
 from collector.parse.kernels.stamps import parse_stamp
 from collector.parse.layout import CRI, CUT, DOCKER_JSON, OPEN, Bytes, Table
@@ -88,7 +88,7 @@ def _read_line(
             if text_end > o and out[text_end - 1] == 10:
                 text_end -= 1
             elif text_end >= 0:
-                more = True
+                more = text_end - o >= PIECE_BYTES
     elif segment.format == CRI:
         text, line.ts, line.iostream, partial = cri_head(data, i, stop)
         line.flags = 0

@@ -151,6 +151,18 @@ def test_pieces_of_docker_are_joined_for_each_iostream() -> None:
     assert records[0].end == len(data)
 
 
+def test_an_unterminated_last_line_is_not_glued_to_the_next_run() -> None:
+    """`docker restart` goes on in the same file: only a full piece has a rest."""
+    full = "o" * 16384
+    data = docker("prompt> ") + docker("hello\n") + docker(full) + docker("tail") + docker("again\n")
+    assert [(r.message, r.flags) for r in parse_all(data)] == [
+        ("prompt> ", 0),
+        ("hello", 0),
+        (full + "tail", 0),
+        ("again", 0),
+    ]
+
+
 def test_pieces_of_cri_are_joined_even_inside_a_character() -> None:
     truck = "🚚".encode()
     data = b"%s stdout P ab%s\n%s stdout P %s\n%s stdout F c\n" % (
