@@ -135,6 +135,11 @@ class FieldValue(msgspec.Struct, frozen=True):
     count: int
 
 
+class FieldValues(msgspec.Struct, frozen=True):
+    values: list[FieldValue]
+    missing: int = 0  # each count may be too small by so much: there were too many values to hold; 0: exact
+
+
 class FieldName(msgspec.Struct, frozen=True):
     name: str
     count: int  # records (of those looked at) that have it
@@ -157,7 +162,7 @@ class LogStore(Protocol):
 
     async def field_values(
         self, tenant: str, query: Query, start_ns: int, end_ns: int, field: str, size: int
-    ) -> list[FieldValue]:
+    ) -> FieldValues:
         """The `size` most frequent values of one field (full name), most frequent first, ties by value."""
         ...
 

@@ -14,7 +14,7 @@ import pytest
 from collector.records import Origin, RecordFrame
 from collector.search.ecs import to_documents
 from collector.search.language import parse
-from collector.store.protocol import Cursor, Order, SearchRequest, TailCursor, TailPage
+from collector.store.protocol import Cursor, FieldValues, Order, SearchRequest, TailCursor, TailPage
 from tests.conformance.stores import STORES, Harness
 from tests.fixtures.records import SECOND, T0, Line, frame, origin
 
@@ -191,7 +191,7 @@ async def test_any_element_of_an_array_and_any_pair_behind_a_text_has_a_say(
         assert found == matching
         await store.seal()
     tags = await store.reader.field_values("default", parse(""), FIRST_NS, LAST_NS, "tags", 5)
-    assert [(one.value, one.count) for one in tags] == [("a", 2), ("b", 1), ("cc", 1)]
+    assert [(one.value, one.count) for one in tags.values] == [("a", 2), ("b", 1), ("cc", 1)]
 
 
 async def test_records_come_back_whole(store: Harness) -> None:
@@ -226,7 +226,7 @@ async def test_field_values_and_names(store: Harness) -> None:
 
     async def values(field: str, size: int = 10, text: str = "") -> list[tuple[str, int]]:
         found = await store.reader.field_values("default", parse(text), FIRST_NS, LAST_NS, field, size)
-        return [(one.value, one.count) for one in found]
+        return [(one.value, one.count) for one in found.values]
 
     assert await values("container.name") == [("web", 6), ("db", 4)]
     assert await values("container.name", 1) == [("web", 6)]
@@ -262,7 +262,7 @@ async def test_tenants_never_mix(store: Harness) -> None:
         assert await search(store, order=Order.ASC, tenant=tenant) == expected
         assert await store.reader.count(tenant, parse(""), FIRST_NS, LAST_NS) == len(expected)
         values = await store.reader.field_values(tenant, parse(""), FIRST_NS, LAST_NS, "deckwatch.tenant", 9)
-        assert [one.value for one in values] == [tenant]
+        assert [one.value for one in values.values] == [tenant]
     foreign = await store.reader.context("default", OTHER.key, 0, 9, 9)
     assert foreign.rows.is_empty()
     assert await search(store, "deckwatch.tenant:other") == []
@@ -273,7 +273,7 @@ async def test_an_empty_store_answers(store: Harness) -> None:
     assert await search(store) == []
     assert await store.reader.count("default", parse("x"), FIRST_NS, LAST_NS) == 0
     assert await store.reader.histogram("default", parse(""), FIRST_NS, LAST_NS, SECOND, by_level=True) == []
-    assert await store.reader.field_values("default", parse(""), FIRST_NS, LAST_NS, "host.name", 5) == []
+    assert await store.reader.field_values("default", parse(""), FIRST_NS, LAST_NS, "host.name", 5) == FieldValues([])
     assert await store.reader.field_names("default", parse(""), FIRST_NS, LAST_NS) == []
     assert await store.reader.newest_seq() == -1
 

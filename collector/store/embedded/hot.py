@@ -19,6 +19,9 @@ class HotBlock:
     def may_contain(self, word: str) -> bool:
         return True
 
+    def offsets(self) -> tuple[int, int]:
+        return int(self.rows["start"].to_numpy().min()), int(self.rows["end"].to_numpy().max())
+
     def read(self, columns: Iterable[str]) -> pl.DataFrame:
         return self.rows.select(list(columns))
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from collector.parse.fields import field_expr, field_values
 from collector.records import IOSTREAMS, LEVELS, Origin
 from collector.search.fields import FLAG_NAMES, NUMBERS, TIMES, Kind, body_name, kind_of, origin_fields
-from collector.search.plan import Compiled, compile
+from collector.search.plan import Compiled, compile, filtered
 from collector.search.query import Query
 from collector.search.words import may_match
 from collector.store.embedded.snapshot import Block, Snapshot
@@ -21,6 +22,7 @@ from collector.store.protocol import STORED_ROWS
 
 RANK = "_rank"  # of the row's stream key among all keys of the tenant, in their order
 INDEX = "_index"  # place of the row in its block
+_FIRST_STEP = 1024  # bodies that are read at first, where only the first matches are wanted
 
 
 class By(StrEnum):
@@ -64,15 +66,17 @@ def tenant_origins(origins: Mapping[int, Origin], tenant: str) -> dict[int, Orig
 
 def plan(snapshot: Snapshot, tenant: str, query: Query, start_ns: int, end_ns: int, min_seq: int = -1) -> Plan:
     """`min_seq`: rows of older entries are not wanted; blocks that hold only such are skipped."""
-    origins = tenant_origins(snapshot.origins, tenant)
-    compiled = compile(query, origins)
-    keys = sorted({origin.key for origin in origins.values()})
-    rank_of = {key: rank for rank, key in enumerate(keys)}
     touched = [
         block
         for block in snapshot.of(tenant).all
         if block.stats.min_ts < end_ns and block.stats.max_ts >= start_ns and block.stats.max_seq >= min_seq
     ]
+    # Only origins of these blocks: a live tail, which looks at the newest rows alone, costs as much as those do.
+    ids = set().union(*(block.stats.origins for block in touched))
+    origins = {id_: snapshot.origins[id_] for id_ in ids}
+    compiled = compile(query, origins)
+    keys = sorted({origin.key for origin in origins.values()})
+    rank_of = {key: rank for rank, key in enumerate(keys)}
     wanted = [block for block in touched if _may_match(block, compiled)]
     total = sum(block.stats.rows for block in touched)
     return Plan(
@@ -111,12 +115,17 @@ def _needs_time(plan: Plan, block: Block) -> bool:
 
 def matching(plan: Plan, block: Block, columns: frozenset[str]) -> pl.DataFrame:
     """The named columns of the matching rows, with INDEX."""
+    return plan.compiled.filter(_rows(plan, block, columns))
+
+
+def _rows(plan: Plan, block: Block, columns: frozenset[str]) -> pl.DataFrame:
+    """The named columns and those that the query reads, with INDEX, of the rows in the time range."""
     needed = set(columns) | plan.compiled.columns
     if _needs_time(plan, block):
         needed.add("ts")
     # A block without any wanted column still has its number of rows.
     rows = block.read(sorted(needed or {"level"})).with_row_index(INDEX)
-    return plan.compiled.filter(_in_range(rows, block, plan.start_ns, plan.end_ns))
+    return _in_range(rows, block, plan.start_ns, plan.end_ns)
 
 
 def count(plan: Plan, block: Block) -> int:
@@ -133,15 +142,13 @@ def best(
 ) -> pl.DataFrame:
     """The block's matching rows (STORED_ROWS and RANK) in order, behind `behind`, at most `limit`. `bound`: rows whose
     value lies beyond it (below where descending) can't be among the first any more."""
-    found = matching(plan, block, frozenset({by.value, "origin", "start"}))
+    rows = _rows(plan, block, frozenset({by.value, "origin", "start"}))
     if bound is not None:
-        found = found.filter(pl.col(by.value) >= bound if descending else pl.col(by.value) <= bound)
-    found = _ranked(found, plan)
+        rows = rows.filter(pl.col(by.value) >= bound if descending else pl.col(by.value) <= bound)
+    rows = _ranked(plan.compiled.filter_early(rows), plan)
     if behind is not None:
-        found = found.filter(_is_behind(by, behind, descending))
-    found = ordered(found, by, descending)
-    if limit is not None:
-        found = found.head(limit)
+        rows = rows.filter(is_behind(by, behind, descending))
+    found = _first(rows, plan.compiled.late, by, descending, limit)
     if found.is_empty():
         return pl.DataFrame(schema={**STORED_ROWS, RANK: pl.Int64()})
     missing = [name for name in STORED_ROWS if name not in found.columns]
@@ -151,13 +158,35 @@ def best(
     return found.select(*STORED_ROWS, RANK)
 
 
+def _first(rows: pl.DataFrame, late: tuple[pl.Expr, ...], by: By, descending: bool, limit: int | None) -> pl.DataFrame:
+    """The first `limit` rows for which the late stages hold, in order. Bodies are read in that order too, more of them
+    each time: where matches are frequent, few have to be."""
+    if not late or limit is None:
+        found = ordered(filtered(rows, late), by, descending)
+        return found if limit is None else first_rows(found, limit)
+    places = rows.select(by.value, RANK, "start").with_row_index("_at")
+    order = ordered(places, by, descending)["_at"]
+    parts, found_rows, at, step = [rows.clear()], 0, 0, max(_FIRST_STEP, limit)
+    while at < len(order) and found_rows < limit:
+        part = filtered(rows[order.slice(at, step)], late)
+        parts.append(part)
+        found_rows += part.height
+        at, step = at + step, 4 * step
+    return first_rows(pl.concat(parts), limit)
+
+
+def first_rows(rows: pl.DataFrame, count: int) -> pl.DataFrame:
+    """Like `head`, which would keep the texts of all the others in memory."""
+    return rows[np.arange(count)] if rows.height > count else rows
+
+
 def _ranked(rows: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     ids = pl.Series(list(plan.ranks), dtype=pl.UInt32)
     ranks = pl.Series(list(plan.ranks.values()), dtype=pl.Int64)
     return rows.with_columns(pl.col("origin").replace_strict(ids, ranks, return_dtype=pl.Int64).alias(RANK))
 
 
-def _is_behind(by: By, place: Place, descending: bool) -> pl.Expr:
+def is_behind(by: By, place: Place, descending: bool) -> pl.Expr:
     value, rank, start = pl.col(by.value), pl.col(RANK), pl.col("start")
     if descending:
         tie = (rank < place.rank) | ((rank == place.rank) & (start < place.start) & place.exact)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
 
@@ -17,16 +18,19 @@ from collector.records import LEVELS
 from collector.search.fields import origin_fields, public_name
 from collector.search.query import Query
 from collector.store.embedded import scan
+from collector.store.embedded.context import BLOCK, Neighbourhood, spans
 from collector.store.embedded.scan import By, Place, Plan
 from collector.store.embedded.segment import SegmentBlock
 from collector.store.embedded.snapshot import Block, Snapshot
 from collector.store.embedded.store import EmbeddedStore
+from collector.store.embedded.tally import MOST_VALUES, Tally
+from collector.store.embedded.waiting import NOTHING, Waiting, farthest, is_beyond, nearest
 from collector.store.protocol import (
     STORED_ROWS,
     Bucket,
     Cursor,
     FieldName,
-    FieldValue,
+    FieldValues,
     Order,
     Page,
     Progress,
@@ -38,15 +42,26 @@ from collector.store.protocol import (
 T = TypeVar("T")
 
 _FOREVER_NS = (1 << 63) - 1
-_PAGE_ROWS = 8192
+_MOST_WAITING_BYTES = 256 << 20
+"""Of rows that one search holds beside the blocks being read. A sealed segment's blocks all begin at about the same
+time: with less than the text of the largest segment an ordinary search would take several passes."""
 _BODY_SAMPLE = 2000
 
 
 class EmbeddedSearch:
     """LogStore over an EmbeddedStore. Belongs to the event loop that made it."""
 
-    def __init__(self, store: EmbeddedStore, pending_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: EmbeddedStore,
+        pending_bytes: Callable[[], int],
+        *,
+        most_waiting_bytes: int = _MOST_WAITING_BYTES,
+        most_values: int = MOST_VALUES,
+    ) -> None:
         self._store = store
+        self._most_waiting_bytes = most_waiting_bytes
+        self._most_values = most_values
         self._pending_bytes = pending_bytes
         self._threads = store.settings.read_threads or os.cpu_count() or 1
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
@@ -98,13 +113,9 @@ class EmbeddedSearch:
 
     async def field_values(
         self, tenant: str, query: Query, start_ns: int, end_ns: int, field: str, size: int
-    ) -> list[FieldValue]:
+    ) -> FieldValues:
         plan = await self._plan(tenant, query, start_ns, end_ns)
-        table = await self._counted(plan, lambda block: scan.values(plan, block, field))
-        if table.is_empty():
-            return []
-        top = table.sort("count", "value", descending=[True, False]).head(size)
-        return [FieldValue(value, count) for value, count in top.select("value", "count").iter_rows()]
+        return (await self._most_frequent(plan, field)).top(size)
 
     async def field_names(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> list[FieldName]:
         plan = await self._plan(tenant, query, start_ns, end_ns)
@@ -127,19 +138,17 @@ class EmbeddedSearch:
         origins = scan.tenant_origins(snapshot.origins, tenant)
         ids = [id_ for id_, origin in origins.items() if origin.key == key]
         blocks = [block for block in snapshot.of(tenant).all if not set(ids).isdisjoint(block.stats.origins)]
-        found = [
-            rows.with_columns(_block=pl.lit(place, pl.Int64))
-            async for place, rows in self._numbered(blocks, lambda block: scan.stream_rows(block, ids))
-        ]
-        chosen = scan.neighbours(pl.concat(found), start, before, after) if found else pl.DataFrame()
-        if chosen.is_empty():
-            return Page(pl.DataFrame(schema=STORED_ROWS), origins, None, Progress(0, 0))
-        parts = []
-        for (place,), rows in chosen.group_by("_block"):
+        near = Neighbourhood(spans(blocks), start, before, after)
+        while (place := near.next()) is not None:
+            async for rows in self._each([blocks[place]], lambda block: scan.stream_rows(block, ids)):
+                near.add(place, rows)
+        parts = [pl.DataFrame(schema=STORED_ROWS)]
+        for (place,), rows in near.chosen().group_by(BLOCK):
             whole = await self._run(blocks[int(str(place))], lambda block: block.read(STORED_ROWS))
             parts.append(whole[rows[scan.INDEX]])
         rows = pl.concat(parts).sort("start")
-        return Page(rows, origins, None, Progress(rows.height, rows.height))
+        used = set(rows["origin"].unique().to_list())
+        return Page(rows, {id_: origins[id_] for id_ in used}, None, Progress(rows.height, rows.height))
 
     async def tail(self, tenant: str, query: Query, after: TailCursor) -> AsyncIterator[TailPage]:
         while True:
@@ -222,6 +231,12 @@ class EmbeddedSearch:
                 total = [scan.merge_counts(total)]
         return scan.merge_counts(total) if total else pl.DataFrame()
 
+    async def _most_frequent(self, plan: Plan, field: str) -> Tally:
+        tally = Tally(self._most_values)
+        async for part in self._each(plan.blocks, lambda block: scan.values(plan, block, field)):
+            tally.add(part)
+        return tally
+
     async def _body_names(self, plan: Plan) -> dict[str, int]:
         """From a sample: the names of fields in bodies and how many of the records looked at have them."""
         counts: dict[str, int] = {}
@@ -241,94 +256,42 @@ class EmbeddedSearch:
         self, plan: Plan, by: By, descending: bool, behind: Place | None, limit: int | None
     ) -> AsyncGenerator[tuple[pl.DataFrame, Progress]]:
         """Pages (STORED_ROWS and RANK) in the total order. Blocks are read in the order of their nearest row; what lies
-        before every block that is still to come can go out."""
-        waiting = _Waiting(by, descending, limit)
-        blocks = sorted(plan.blocks, key=lambda block: _nearest(block, by, descending), reverse=descending)
-        scanned = plan.skipped_rows
+        before every block that is still to come can go out. Where more than may wait would have to, in several passes.
+        """
+        blocks = sorted(plan.blocks, key=lambda block: nearest(block, by, descending), reverse=descending)
+        scanned = 0
+        while True:
+            waiting = Waiting(by, descending, limit, self._most_waiting_bytes)
+            async with aclosing(self._pass(plan, by, descending, behind, blocks, waiting)) as pages:
+                async for page, done in pages:
+                    scanned = max(scanned, done)
+                    yield page, Progress(plan.skipped_rows + scanned, plan.total_rows)
+            if waiting.end is None or waiting.full:
+                return
+            behind, limit = waiting.end, waiting.left
+            blocks = [one for one in blocks if not is_beyond(behind.value, farthest(one, by, descending), descending)]
+
+    async def _pass(
+        self, plan: Plan, by: By, descending: bool, behind: Place | None, blocks: Sequence[Block], waiting: Waiting
+    ) -> AsyncGenerator[tuple[pl.DataFrame, int]]:
+        """Pages, and how many rows were looked at."""
+        limit, scanned = waiting.left, 0
 
         def work(block: Block) -> pl.DataFrame:
             bound = waiting.bound  # a moment old, which only means that a few rows more are looked at
-            if bound is not None and _is_beyond(_nearest(block, by, descending), bound, descending):
-                return waiting.nothing
+            if bound is not None and is_beyond(nearest(block, by, descending), bound, descending):
+                return NOTHING
             return scan.best(plan, block, by, descending, limit, behind, bound)
 
         async for place, rows in self._numbered(blocks, work):
             waiting.add(rows)
             scanned += blocks[place].stats.rows
-            progress = Progress(scanned, plan.total_rows)
-            following = _nearest(blocks[place + 1], by, descending) if place + 1 < len(blocks) else None
+            following = nearest(blocks[place + 1], by, descending) if place + 1 < len(blocks) else None
             sent = False
             for page in waiting.ready(following):
                 sent = True
-                yield page, progress
+                yield page, scanned
             if waiting.full:
                 return
             if not sent:
-                yield waiting.nothing, progress
-
-
-class _Waiting:
-    """Rows that were found and can't go out yet, since a block to come may hold some that belong before them."""
-
-    def __init__(self, by: By, descending: bool, limit: int | None) -> None:
-        self._by = by
-        self._descending = descending
-        self._left = limit
-        self.nothing = pl.DataFrame(schema={**STORED_ROWS, scan.RANK: pl.Int64()})
-        self._parts: list[pl.DataFrame] = []
-        self._rows = 0
-        self.bound: int | None = None
-        """The value of the last row that may still go out, once enough were found."""
-
-    @property
-    def full(self) -> bool:
-        return self._left == 0
-
-    def add(self, rows: pl.DataFrame) -> None:
-        if rows.is_empty():
-            return
-        self._parts.append(rows)
-        self._rows += rows.height
-        if self._left is not None and self._rows >= self._left:
-            kept = self._sorted().head(self._left)
-            self._keep(kept)
-            self.bound = int(kept[self._by.value][-1])
-
-    def ready(self, following: int | None) -> Iterable[pl.DataFrame]:
-        """Pages of rows that come before `following`, the nearest value of any block to come (None: none comes)."""
-        if not self._rows:
-            return
-        if following is not None:
-            if self._rows < _PAGE_ROWS and self.bound is None:
-                return
-            rows = self._sorted()
-            value = pl.col(self._by.value)
-            going = rows.filter(value > following if self._descending else value < following)
-            self._keep(rows.slice(going.height))
-        else:
-            going = self._sorted()
-            self._keep(going.clear())
-        if self._left is not None:
-            self._left -= going.height
-        for at in range(0, going.height, _PAGE_ROWS):
-            yield going.slice(at, _PAGE_ROWS)
-
-    def _sorted(self) -> pl.DataFrame:
-        if len(self._parts) > 1:
-            self._parts = [scan.ordered(pl.concat(self._parts), self._by, self._descending)]
-        return self._parts[0] if self._parts else self.nothing
-
-    def _keep(self, rows: pl.DataFrame) -> None:
-        self._parts = [rows] if rows.height else []
-        self._rows = rows.height
-
-
-def _nearest(block: Block, by: By, descending: bool) -> int:
-    stats = block.stats
-    if by is By.TIME:
-        return stats.max_ts if descending else stats.min_ts
-    return stats.max_seq if descending else stats.min_seq
-
-
-def _is_beyond(value: int, bound: int, descending: bool) -> bool:
-    return value < bound if descending else value > bound
+                yield NOTHING, scanned

@@ -339,6 +339,10 @@ class SegmentBlock:
             return True
         return wordfilter.WordFilter(self._words).may_contain(word)
 
+    def offsets(self) -> tuple[int, int]:
+        """From the footer's statistics; everything where a file has none."""
+        return self.segment.least("start", self._place), self.segment.greatest("end", self._place)
+
     def read(self, columns: Iterable[str]) -> pl.DataFrame:
         """The named STORED_ROWS columns. Raises OSError, ValueError or pyarrow's errors where the file is damaged. The
         checksum of a column is compared when it is first read; later reads rely on those of its pages."""
@@ -412,6 +416,19 @@ class Segment:
         column = self._columns[name]
         if sums and crc32c(_chunk(self._data, self._metadata, block, column)) != sums[column]:
             raise ValueError(f"{self.base}.parquet is damaged: column {name} of block {block}")
+
+    def least(self, name: str, block: int) -> int:
+        found = self._statistics(name, block)
+        return -(2**63) if found is None else int(found.min)
+
+    def greatest(self, name: str, block: int) -> int:
+        found = self._statistics(name, block)
+        return 2**63 - 1 if found is None else int(found.max)
+
+    def _statistics(self, name: str, block: int) -> pq.Statistics | None:
+        column = self._metadata.row_group(block).column(self._columns[_PARQUET_NAME[name]])
+        found = column.statistics
+        return found if found is not None and found.has_min_max else None
 
     def reader(self) -> pq.ParquetFile:
         """This thread's own reader: they share the mapping and the metadata."""

@@ -23,6 +23,10 @@ class Block(Protocol):
         """False: no message of the block has this word."""
         ...
 
+    def offsets(self) -> tuple[int, int]:
+        """The least `start` and the greatest `end` of its rows."""
+        ...
+
     def read(self, columns: Iterable[str]) -> pl.DataFrame: ...
 
 

@@ -53,11 +53,11 @@ def fill(store: EmbeddedStore, seqs: range, per_frame: int = 10) -> None:
 async def messages(store: EmbeddedStore, query: str = "", tenant: str = "default") -> list[str]:
     reader = EmbeddedSearch(store, lambda: 0)
     try:
-        values = await reader.field_values(tenant, parse(query), *FOREVER, "message", 100_000)
+        found = await reader.field_values(tenant, parse(query), *FOREVER, "message", 100_000)
     finally:
         reader.close()
-    assert all(value.count == 1 for value in values)
-    return sorted(value.value for value in values)
+    assert all(value.count == 1 for value in found.values)
+    return sorted(value.value for value in found.values)
 
 
 def expected(seqs: range, per_frame: int = 10) -> list[str]:
