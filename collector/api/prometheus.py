@@ -1,0 +1,257 @@
+"""Prometheus' HTTP API v1 over the history of samples: what Grafana, promtool and their kin call.
+
+https://prometheus.io/docs/prometheus/latest/querying/api/: same paths, parameters, envelope, error types and status
+codes; GET and POST (form) alike. One further parameter: `tenant`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+import deckwatch
+from collector.api.connection import for_client
+from collector.api.prometheus_answers import encoded, failure, json_body, names, success
+from collector.api.prometheus_parameters import MAX_TIME_MS, MIN_TIME_MS, Parameters, label_name
+from collector.metrics.promql.engine import evaluate
+from collector.metrics.promql.faults import ErrorType, QueryError
+from collector.metrics.promql.parser import parse
+from collector.metrics.promql.printer import to_text
+from collector.metrics.promql.settings import PromqlSettings
+from collector.metrics.promql.source import SeriesSource
+from collector.metrics.tsdb.store import SampleStore
+from collector.metrics.tsdb.tenant import Tenant
+from deckwatch.runtime.clock import Clock
+from deckwatch.runtime.faults import Reject
+from deckwatch.wire.metrics_catalogue import CATALOGUE
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Handler = Callable[[Parameters, web.Request], Awaitable[web.Response]]
+
+WORKERS = 4
+"""Queries at a time; others wait for their turn, and their timeout counts from its beginning."""
+
+COMPATIBLE_WITH = "3.5.0"
+"""What buildinfo says: clients choose by it what they may ask."""
+
+
+class PrometheusApi:
+    def __init__(self, store: SampleStore, settings: PromqlSettings, clock: Clock) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="promql")
+
+    def close(self) -> None:
+        self._workers.shutdown(cancel_futures=True)
+
+    def routes(self) -> list[web.RouteDef]:
+        asked: dict[str, Handler] = {
+            "query": self.query,
+            "query_range": self.query_range,
+            "format_query": self.format_query,
+            "series": self.series,
+            "labels": self.labels,
+        }
+        routes = [
+            web.route(method, f"/api/v1/{path}", _answering(handler))
+            for path, handler in asked.items()
+            for method in ("GET", "POST")
+        ]
+        read: dict[str, Handler] = {
+            "label/{name}/values": self.label_values,
+            "metadata": self.metadata,
+            "query_exemplars": self.exemplars,
+            "status/buildinfo": self.buildinfo,
+            "status/runtimeinfo": self.runtimeinfo,
+            "status/flags": self.flags,
+            "status/tsdb": self.tsdb,
+        }
+        return routes + [web.get(f"/api/v1/{path}", _answering(handler)) for path, handler in read.items()]
+
+    # Queries ----------------------------------------------------------------------------------------------------
+
+    async def query(self, given: Parameters, request: web.Request) -> web.Response:
+        at_ms = given.time_ms("time", self._clock.now_ns() // 1_000_000)
+        return await self._evaluated(given, request, at_ms, at_ms, 0)
+
+    async def query_range(self, given: Parameters, request: web.Request) -> web.Response:
+        start_ms, end_ms = given.time_ms("start", None), given.time_ms("end", None)
+        if end_ms < start_ms:
+            raise QueryError('invalid parameter "end": end timestamp must not be before start time', ErrorType.BAD_DATA)
+        step_ms = given.duration_ms("step")
+        if step_ms <= 0:
+            reason = "zero or negative query resolution step widths are not accepted. Try a positive integer"
+            raise QueryError(f'invalid parameter "step": {reason}', ErrorType.BAD_DATA)
+        return await self._evaluated(given, request, start_ms, end_ms, step_ms)
+
+    async def _evaluated(
+        self, given: Parameters, request: web.Request, start_ms: int, end_ms: int, step_ms: int
+    ) -> web.Response:
+        settings = self._limits(given)
+        limit = given.limit()
+        try:
+            query = parse(given.text("query"), experimental=settings.experimental_functions)
+        except QueryError as fault:
+            raise QueryError(f'invalid parameter "query": {fault}', ErrorType.BAD_DATA) from None
+        source = self._source(given)
+        gone = Event()
+
+        def work() -> bytes:
+            result = evaluate(query, start_ms, end_ms, step_ms, source, settings, gone.is_set)
+            return encoded(result, limit, ranged=bool(step_ms))
+
+        return json_body(await self._for_client(request, work, gone))
+
+    def _limits(self, given: Parameters) -> PromqlSettings:
+        most_s = self._settings.timeout_s
+        timeout_s = given.duration_ms("timeout", round(most_s * 1000)) / 1000
+        lookback_s = given.duration_ms("lookback_delta", round(self._settings.lookback_s * 1000)) / 1000
+        if timeout_s <= 0 or lookback_s <= 0:
+            raise QueryError("timeout and lookback_delta must be more than 0", ErrorType.BAD_DATA)
+        return msgspec.structs.replace(self._settings, timeout_s=min(timeout_s, most_s), lookback_s=lookback_s)
+
+    async def format_query(self, given: Parameters, request: web.Request) -> web.Response:
+        return success(to_text(parse(given.text("query"), experimental=True).expr))
+
+    async def exemplars(self, given: Parameters, request: web.Request) -> web.Response:
+        """There are none: samples carry no traces."""
+        return success([])
+
+    # What there is ----------------------------------------------------------------------------------------------
+
+    async def series(self, given: Parameters, request: web.Request) -> web.Response:
+        selectors, (start_ms, end_ms), limit = given.needed_selectors(), _range(given), given.limit()
+        tenant = self._tenant(given)
+
+        def work() -> list[dict[str, str]]:
+            if tenant is None:
+                return []
+            found = {each for chosen in selectors for each in tenant.series_labels(chosen, start_ms, end_ms)}
+            return [dict(each) for each in sorted(found)]
+
+        rows = await self._for_client(request, work)
+        if limit is not None and len(rows) > limit:
+            return success(rows[:limit], ["results truncated due to limit"])
+        return success(rows)
+
+    async def labels(self, given: Parameters, request: web.Request) -> web.Response:
+        def find(tenant: Tenant, start_ms: int, end_ms: int) -> set[str]:
+            selectors = given.selectors() or [()]
+            return {name for chosen in selectors for name in tenant.label_names(chosen, start_ms, end_ms)}
+
+        return await self._names(given, request, find)
+
+    async def label_values(self, given: Parameters, request: web.Request) -> web.Response:
+        label = label_name(request.match_info["name"])
+
+        def find(tenant: Tenant, start_ms: int, end_ms: int) -> set[str]:
+            selectors = given.selectors() or [()]
+            return {value for chosen in selectors for value in tenant.label_values(label, chosen, start_ms, end_ms)}
+
+        return await self._names(given, request, find)
+
+    async def _names(
+        self, given: Parameters, request: web.Request, find: Callable[[Tenant, int, int], set[str]]
+    ) -> web.Response:
+        (start_ms, end_ms), tenant, limit = _range(given), self._tenant(given), given.limit()
+        found = await self._for_client(request, lambda: find(tenant, start_ms, end_ms)) if tenant else set()
+        return names(sorted(found), limit)
+
+    async def metadata(self, given: Parameters, request: web.Request) -> web.Response:
+        metric, limit = given.text("metric"), given.limit()
+        wanted = [name for name in CATALOGUE if not metric or name == metric][: limit or None]
+        return success({name: [_metadata(name)] for name in wanted})
+
+    # Itself -----------------------------------------------------------------------------------------------------
+
+    async def buildinfo(self, given: Parameters, request: web.Request) -> web.Response:
+        return success(
+            {
+                "version": COMPATIBLE_WITH,
+                "revision": f"deckwatch-{deckwatch.__version__}",
+                "branch": "",
+                "buildUser": "",
+                "buildDate": "",
+                "goVersion": "",
+            }
+        )
+
+    async def runtimeinfo(self, given: Parameters, request: web.Request) -> web.Response:
+        tenant = self._tenant(given)
+        return success({"timeSeriesCount": tenant.series if tenant else 0, "corruptionCount": 0})
+
+    async def flags(self, given: Parameters, request: web.Request) -> web.Response:
+        return success(
+            {
+                "query.lookback-delta": f"{self._settings.lookback_s:g}s",
+                "query.max-samples": str(self._settings.max_samples),
+                "query.timeout": f"{self._settings.timeout_s:g}s",
+            }
+        )
+
+    async def tsdb(self, given: Parameters, request: web.Request) -> web.Response:
+        tenant = self._tenant(given)
+        blocks = [block.info for block in tenant.blocks] if tenant else []
+        first_ms = min((block.first_ms for block in blocks), default=tenant.first_ms if tenant else None)
+        head = {"numSeries": tenant.series if tenant else 0, "minTime": first_ms or 0, "chunkCount": 0}
+        return success({"headStats": head, "seriesCountByMetricName": [], "labelValueCountByLabelName": []})
+
+    # Inside -----------------------------------------------------------------------------------------------------
+
+    def _tenant(self, given: Parameters) -> Tenant | None:
+        return self._store.tenant(given.tenant)
+
+    def _source(self, given: Parameters) -> SeriesSource:
+        return self._store.source(given.tenant)
+
+    async def _for_client(self, request: web.Request, work: Callable[[], T], gone: Event | None = None) -> T:
+        """In a thread of its own. A query whose client went away stops at its next look."""
+        running = asyncio.get_running_loop().run_in_executor(self._workers, work)
+        try:
+            return await for_client(request, _awaited(running))
+        finally:
+            if gone is not None:
+                gone.set()
+
+
+async def _awaited(running: Awaitable[T]) -> T:
+    return await running
+
+
+def _range(given: Parameters) -> tuple[int, int]:
+    start_ms, end_ms = given.time_ms("start", MIN_TIME_MS), given.time_ms("end", MAX_TIME_MS)
+    if end_ms < start_ms:
+        raise QueryError('invalid parameter "end": end timestamp must not be before start time', ErrorType.BAD_DATA)
+    return start_ms, end_ms
+
+
+def _metadata(name: str) -> dict[str, str]:
+    info = CATALOGUE[name]
+    kind = "unknown" if info.type.value == "untyped" else info.type.value
+    return {"type": kind, "help": info.help, "unit": info.unit}
+
+
+def _answering(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            form = await request.post() if request.method == "POST" else {}
+            texts = [(name, value) for name, value in form.items() if isinstance(value, str)]
+            return await handler(Parameters(request.query.items(), texts), request)
+        except QueryError as fault:
+            return failure(fault)
+        except Reject as fault:
+            return failure(QueryError(str(fault)))
+        except ConnectionResetError:
+            return web.Response(status=499)
+
+    return answer
