@@ -26,6 +26,7 @@ from agent.discover.host_paths import HostPaths
 from agent.discover.looking import SHARE, timed
 from agent.discover.metrics import DiscoverMetrics
 from agent.discover.settings import DiscoverSettings
+from agent.discover.unread import UnreadLogs
 from agent.discover.view import View
 from agent.model import EventListener
 from deckwatch.runtime.backoff import Backoff
@@ -55,7 +56,9 @@ class DockerFinder:
         self._disk_lock = asyncio.Lock()  # its threads take turns
         self._catalog = Catalog()
         self._engine = Engine(containers_dir=settings.docker.containers_dir)
-        self._changed = changed
+        self._tell_changed = changed
+        self._unread = UnreadLogs(metrics)
+        self._looked_once = False  # before that, the findings of the start tell
         self._emit = emit
         self._clock = clock
         self._metrics = metrics
@@ -87,6 +90,13 @@ class DockerFinder:
             self._fault = None
             self._metrics.engine_up.set(1)
             await self._check_disk()
+        self._unread.look(self._catalog.all(), told=True)
+        self._looked_once = True
+
+    def _changed(self) -> None:
+        if self._looked_once:
+            self._unread.look(self._catalog.all())
+        self._tell_changed()
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -11,7 +11,7 @@ from agent.discover.docker_reader import Engine, Seen
 from agent.discover.finding import Finding, count
 from agent.model import ContainerState
 
-NAMES_TOLD = 5
+NAMES_TOLD = 20
 
 
 def api_finding(socket: str, version: str, fault: EngineAway | None, seen: Iterable[Seen]) -> Finding:
@@ -50,6 +50,14 @@ def log_findings(seen: Iterable[Seen], broken: Mapping[str, str]) -> tuple[Findi
 
 def _driver_finding(driver: str, names: list[str]) -> Finding:
     told = ", ".join(names[:NAMES_TOLD]) + (", ..." if len(names) > NAMES_TOLD else "")
-    why = "keeps logs in a binary form" if driver == "local" else "does not keep logs in files"
+    why, mend = why_unread(driver)
     detail = f"{count(len(names), 'container')} ({told}): the log driver {driver} {why}"
-    return Finding(f"logs by {driver}", False, detail, "use --log-driver json-file")
+    return Finding(f"logs by {driver}", False, detail, mend)
+
+
+def why_unread(driver: str) -> tuple[str, str]:
+    """Why it can't be read, and what to do."""
+    if driver == "none":
+        return "keeps no logs", "start it with --log-driver json-file if they are wanted"
+    why = "keeps logs in a binary form" if driver == "local" else "does not keep logs in files"
+    return why, "start it with --log-driver json-file"

@@ -30,7 +30,7 @@ class Seen(msgspec.Struct, frozen=True):
 
     found: FoundContainer
     source: LogSource | None
-    unreadable: str = ""  # name of a log driver that writes no file for us
+    unreadable: str = ""  # name of a log driver that writes no file that we can read
 
 
 class DockerReader:
@@ -49,7 +49,7 @@ class DockerReader:
         driver = logs.type or engine.log_driver
         path, shape = log_file(container_id, described, driver, engine)
         if path is None:
-            return Seen(status, None, "" if driver == "none" else driver)
+            return Seen(status, None, driver)
         source = self._source(status, path, shape, self.tenant(described.labels))
         return Seen(status, msgspec.structs.replace(source, max_files=max_files(logs)))
 

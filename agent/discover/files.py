@@ -140,16 +140,23 @@ class FileGlobs:
         return tuple(dict.fromkeys(above + beside))
 
     def _pattern_finding(self, pattern: str, matches: Matches) -> Finding:
-        what = f"files {pattern}"
+        what, inner = f"files {pattern}", self._patterns[pattern]
         if matches.logs:
             return Finding(what, True, count(len(matches.logs), "file"))
-        folder = Path(fixed_folder(self._patterns[pattern]))
+        if matches.unreadable:
+            return Finding(what, False, f"{count(len(matches.unreadable), 'file')}, {UNREADABLE[0]}", UNREADABLE[1])
+        later = "it is looked for again every few seconds"
         try:
-            next(folder.iterdir(), None)
+            next(Path(fixed_folder(inner)).iterdir(), None)
+            if not is_wild(pattern):
+                os.stat(inner)  # noqa: PTH116 - glob takes what may not be looked at for absent
+        except FileNotFoundError as error:
+            missing = "no such file yet" if error.filename == inner else f"{error.filename}: {os_reason(error)}"
+            return Finding(what, False, missing, later)
         except OSError as error:
-            return Finding(what, False, f"{folder}: {os_reason(error)}", "it is looked for again every few seconds")
-        detail = "no file matches yet" if is_wild(pattern) else "no such file yet"
-        return Finding(what, False, detail, "it is looked for again every few seconds")
+            mend = UNREADABLE[1] if isinstance(error, PermissionError) else later
+            return Finding(what, False, f"{error.filename}: {os_reason(error)}", mend)
+        return Finding(what, False, "no file matches yet" if is_wild(pattern) else "no such file yet", later)
 
     def _trouble(self, found: Iterable[Matches], packed: list[str], matched: int) -> Iterator[Finding]:
         every = list(found)

@@ -16,6 +16,7 @@ class DiscoverMetrics:
         self.containers = gauge("containers", "Containers known, by state.", "state")
         self.sources = gauge("sources", "Logs that are followed.")
         self.engine_up = gauge("engine_up", "1 while the container engine's API answers.")
+        self.unread = gauge("unread_containers", "Containers whose logs can't be read, by log driver.", "driver")
         self.events = counter("events_total", "Events of the container engine.", "action")
         self.repeated_events = counter(
             "repeated_events_total", "Events that a reconnect brought again, or from before the start."

@@ -100,7 +100,7 @@ def test_a_label_keeps_logs_out(value: str, wanted: bool) -> None:
     assert seen.unreadable == ""
 
 
-@pytest.mark.parametrize(("name", "told"), [("local", "local"), ("syslog", "syslog"), ("none", "")])
+@pytest.mark.parametrize(("name", "told"), [("local", "local"), ("syslog", "syslog"), ("none", "none")])
 def test_unreadable_drivers_are_told(name: str, told: str) -> None:
     seen = DockerReader(DiscoverSettings()).seen(ID, driver(name), DOCKER)
     assert seen.source is None

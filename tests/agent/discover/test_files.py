@@ -117,16 +117,24 @@ def public_folder() -> Iterator[Path]:
 
 
 def test_unreadable_files(public_folder: Path) -> None:
-    write(public_folder, "a.log", "closed/b.log")
+    write(public_folder, "a.log", "closed/b.log", "listed/c.log")
     (public_folder / "a.log").chmod(0)
     (public_folder / "closed").chmod(0)
+    (public_folder / "listed").chmod(0o744)  # its names may be read, what they stand for may not be looked at
     globs = FileGlobs(SETTINGS, [f"{public_folder}/*.log", f"{public_folder}/closed/*"])
     with as_a_user():
         unreadable = finding(globs, "unreadable files")
         closed = finding(globs, f"files {public_folder}/closed/*")
+        alone = finding(FileGlobs(SETTINGS, [f"{public_folder}/a.log"]), f"files {public_folder}/a.log")
+        below = finding(FileGlobs(SETTINGS, [f"{public_folder}/listed/c.log"]), f"files {public_folder}/listed/c.log")
     (public_folder / "closed").chmod(0o700)
     assert f"({public_folder}/a.log): permission denied" in unreadable.detail
     assert "Permission denied" in closed.detail
+    told = f"files {public_folder}/a.log: 1 file, permission denied"
+    assert str(alone) == f"{told} (give the agent's user the right to read them, or run it as root)"
+    for one in (closed, below):
+        assert "Permission denied" in one.detail
+        assert "run it as root" in one.remedy
 
 
 @pytest.mark.parametrize(
