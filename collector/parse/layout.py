@@ -32,6 +32,8 @@ SEGMENT = np.dtype(
         ("lines_from", "i4"),  # out: its rows in the table of lines
         ("lines_to", "i4"),
         ("rest", "i8"),  # out: where in the input the line begins that has no end yet
+        ("zone_from", "i4"),  # [zone_from, zone_to) in the table of zones: of times that name none
+        ("zone_to", "i4"),
         ("mid_ts", "i8"),  # in/out, with mid: the time of the line that the first bytes go on with
         ("format", "u1"),
         ("follow", "u1"),  # OPEN, EOF or CUT

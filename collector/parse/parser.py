@@ -32,6 +32,8 @@ class Parser:
         self._keys = StreamKeys()
         self._plan = Plan(settings)
         self._scratch = Scratch()
+        self.refused_times = 0
+        """Times in lines that were not believed (too far ahead, or before 1990), since the start."""
 
     def parse(self, entry: Accepted) -> RecordFrame:
         """Records that the entry completed. What may still go on is kept; gaps, ends of files and of streams close it.
@@ -104,6 +106,7 @@ class Parser:
         work.read(received_ns)
         work.join()
         work.describe()
+        self.refused_times += work.refused_times
         return work
 
     def _keep(self, key: str, stream: OpenStream | None) -> None:

@@ -12,8 +12,9 @@ from collector.parse.kernels.traces import RULE_INDENTED, RULE_TRACES
 from collector.parse.layout import CARRIED, GROUP, LINE, OPEN, OPEN_COLUMNS, RECORD, SEGMENT, Bytes, Table
 from collector.parse.scratch import Scratch
 from collector.parse.segments import Segment
-from collector.parse.settings import JoinSettings, ParseSettings
+from collector.parse.settings import JoinSettings, ParseSettings, TimeFrom
 from collector.parse.state import MidLine, OpenGroup, OpenStream
+from collector.parse.zones import Zones, required_zone
 from deckwatch.runtime.faults import Reject
 
 _BYTE = np.dtype(np.uint8)
@@ -29,7 +30,11 @@ class Plan:
     def __init__(self, settings: ParseSettings) -> None:
         by_format = (settings.docker_json, settings.cri, settings.plain)  # as layout.FORMAT_CODES counts
         self.rules: Bytes = np.array([0, *map(_rules, by_format)], np.uint8)
-        self.zone_offset_s = settings.plain_zone_offset_minutes * 60
+        times = settings.times
+        self.zones = Zones(required_zone(times.timezone, "parse.times.timezone"))
+        by_line = [0, times.docker_json is TimeFrom.LINE, times.cri is TimeFrom.LINE, 1]
+        self.line_times: Bytes = np.array(by_line, np.uint8)
+        self.max_ahead_ns = int(times.max_ahead_s * 1e9)
         self.max_lines = settings.max_joined_lines
         self.max_bytes = settings.max_joined_bytes
 
@@ -62,7 +67,7 @@ class Work:
             raise Reject(f"a batch of {text_size} bytes of text: at most {_MAX_TEXT_BYTES} are parsed at once")
         self.data: Bytes = scratch.take("data", size + PAD, _BYTE)
         _copy([*parts, _PADDING], self.data)
-        self.table = _segment_table(segments)
+        self.table = _segment_table(segments, plan.zones)
         self.carried = _carried_table(segments)
         self.text: Bytes = scratch.take("text", text_size, _BYTE)
         self.text_end = 0
@@ -73,12 +78,11 @@ class Work:
         self.lines = scratch.take("lines", line_bound + len(self.carried), LINE)
         self.groups = scratch.take("groups", 3 * len(segments), GROUP)
         self.records = scratch.take("records", len(self.lines), RECORD)
-        self.line_count = self.rows = self.done = 0
+        self.line_count = self.rows = self.done = self.refused_times = 0
 
     def read(self, received_ns: int) -> None:
-        zone_s = self._plan.zone_offset_s
         self.text_end, self.line_count = read_lines(
-            self.data, self.table, received_ns, zone_s, self.text, self._text_from, self.lines
+            self.data, self.table, received_ns, self.text, self._text_from, self.lines
         )
 
     def join(self) -> None:
@@ -99,7 +103,17 @@ class Work:
             gather(self.text, self.lines, self.records, self.rows, self.gathered)
 
     def describe(self) -> None:
-        self.done, invalid = describe(self.text, self.gathered, self.records, self.rows)
+        plan = self._plan
+        self.done, invalid, self.refused_times = describe(
+            self.text,
+            self.gathered,
+            self.records,
+            self.rows,
+            self.table,
+            plan.zones.rows,
+            plan.line_times,
+            plan.max_ahead_ns,
+        )
         if invalid:
             self.repaired = np.empty(3 * invalid + PAD, np.uint8)
             repair(self.text, self.gathered, self.records, self.rows, self.repaired)
@@ -158,7 +172,7 @@ def _arrival_ns(segment: Segment, iostream: int, end: int, received_ns: int) -> 
     return received_ns
 
 
-def _segment_table(segments: list[Segment]) -> Table:
+def _segment_table(segments: list[Segment], zones: Zones) -> Table:
     rows = []
     at = carried = 0
     for segment in segments:
@@ -175,6 +189,7 @@ def _segment_table(segments: list[Segment]) -> Table:
                 0,
                 0,
                 at,
+                *zones.place(segment.context.timezone),
                 mid.ts if mid else 0,
                 segment.format,
                 segment.follow,

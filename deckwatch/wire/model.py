@@ -71,6 +71,7 @@ class Context(msgspec.Struct, frozen=True, array_like=True):
     host: str
     path: str = ""  # of the log file
     container: Container | None = None
+    timezone: str = ""  # of times in its lines that name none: an IANA name, `+02:00`, or "" for the collector's choice
 
 
 class StreamInfo(msgspec.Struct, frozen=True, array_like=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from collector.parse.kernels import utf8
@@ -11,16 +13,33 @@ from collector.parse.kernels.docker import skip_blank
 from collector.parse.kernels.levels import text_level
 from collector.parse.kernels.pairs import line_end, next_pair
 from collector.parse.kernels.simd import load64
+from collector.parse.kernels.times import NO_TIME, line_time
 from collector.parse.layout import GATHERED, REPAIRED, Bytes, Table
-from collector.records import FLAG_INVALID_UTF8
+from collector.records import FLAG_CLOCK, FLAG_INVALID_UTF8
+
+_EARLIEST_NS = 631_152_000 * 1_000_000_000
+"""1990: a clock that was never set says 1970 or 1980."""
 
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 
 
 @kernel
-def describe(text: Bytes, gathered: Bytes, records: Table, rows: int) -> tuple[int, int]:
-    """Level, body and validity of each record that is done; (how many are done, bytes of those that are no UTF-8)."""
-    done, invalid = 0, 0
+def describe(
+    text: Bytes,
+    gathered: Bytes,
+    records: Table,
+    rows: int,
+    segments: Table,
+    zones: Table,
+    line_times: Bytes,
+    max_ahead_ns: int,
+) -> tuple[int, int, int]:
+    """Time, level, body and validity of each record that is done: (how many are done, bytes of those that are no
+    UTF-8, how many times in lines were not believed).
+
+    `line_times` says by format whether a time in the line goes before that of the line's writer.
+    """
+    done, invalid, refused = 0, 0, 0
     for r in range(rows):
         record = records[r]
         if not record.done:
@@ -28,12 +47,28 @@ def describe(text: Bytes, gathered: Bytes, records: Table, rows: int) -> tuple[i
         done += 1
         data = gathered if record.buffer == GATHERED else text
         begin, end = record.begin, record.begin + record.length
+        segment = segments[record.segment]
+        if record.flags & FLAG_CLOCK or line_times[segment.format]:
+            refused += _take_time(data, begin, end, record, zones[segment.zone_from : segment.zone_to], max_ahead_ns)
         record.level, record.body = level_and_body(data, begin, end)
         if not utf8.is_utf8(data, begin, end):
             record.invalid = 1
             record.flags |= FLAG_INVALID_UTF8
             invalid += record.length
-    return done, invalid
+    return done, invalid, refused
+
+
+@inner
+def _take_time(data: Bytes, begin: int, end: int, record: Any, zone: Table, max_ahead_ns: int) -> int:
+    """1 where the line has a time that nobody would believe: its receipt's or its writer's stays."""
+    ts = line_time(data, begin, end, record.ts, zone)
+    if ts == NO_TIME:
+        return 0
+    if ts < _EARLIEST_NS or ts > record.ts + max_ahead_ns:
+        return 1
+    record.ts = ts
+    record.flags &= ~FLAG_CLOCK
+    return 0
 
 
 @inner

@@ -11,7 +11,7 @@ from typing import Any
 
 from collector.parse.kernels.compiling import inner, kernel
 from collector.parse.kernels.docker import PIECE_BYTES, docker_line
-from collector.parse.kernels.simd import copy16, equal_mask, lowest_bit
+from collector.parse.kernels.simd import copy16, find_newline
 from collector.parse.kernels.stamps import parse_stamp
 from collector.parse.layout import CRI, CUT, DOCKER_JSON, OPEN, Bytes, Table
 from collector.records import FLAG_CLOCK, FLAG_UNPARSED
@@ -22,9 +22,7 @@ depend on how the bytes came in chunks, so it counts from the beginning of the l
 
 
 @kernel
-def read_lines(
-    data: Bytes, segments: Table, received_ns: int, zone_offset_s: int, out: Bytes, o: int, lines: Table
-) -> tuple[int, int]:
+def read_lines(data: Bytes, segments: Table, received_ns: int, out: Bytes, o: int, lines: Table) -> tuple[int, int]:
     """(end of text in `out`, number of lines). Fills the out columns of `segments`.
 
     `data` and `out` are padded; `out` needs room for the bytes of all segments and a newline for each line.
@@ -52,7 +50,7 @@ def read_lines(
             line.start = segment.start + (i - segment.at)
             line.end = segment.start + (behind - segment.at)
             line.next = -1
-            o = _read_line(data, i, stop, cut, segment, received_ns, zone_offset_s, out, o, line)
+            o = _read_line(data, i, stop, cut, segment, received_ns, out, o, line)
             count += 1
             i = behind
         segment.lines_to = count
@@ -68,7 +66,6 @@ def _read_line(
     cut: bool,
     segment: Any,
     received_ns: int,
-    zone_offset_s: int,
     out: Bytes,
     o: int,
     line: Any,
@@ -96,10 +93,12 @@ def _read_line(
             text_end = copy_text(data, text, stop, out, o)
             more = cut or partial
     else:
-        line.ts, stamp_end = leading_stamp(data, i, stop, zone_offset_s)
         line.iostream = 0
-        line.flags = FLAG_CLOCK if stamp_end < 0 else 0
+        line.flags = FLAG_CLOCK  # `describe` looks for a time in the whole record
         text_end = copy_text(data, i, stop, out, o)
+        if cut:  # what comes behind can't tell: of so long a line an ISO time with its zone is taken for all pieces
+            line.ts, stamp_end = leading_stamp(data, i, stop)
+            line.flags = FLAG_CLOCK if stamp_end < 0 else 0
     if text_end < 0:
         line.iostream = 0
         line.flags = FLAG_UNPARSED | FLAG_CLOCK
@@ -124,18 +123,6 @@ def _end_line(out: Bytes, o: int, text_end: int, more: bool, line: Any) -> int:
         return text_end
     out[text_end] = 10
     return text_end + 1
-
-
-@inner
-def find_newline(data: Bytes, i: int, end: int) -> int:
-    """Place of the first newline in [i, end), or -1."""
-    while i < end:
-        mask = equal_mask(data, i, 10, 10)
-        if mask:
-            i += lowest_bit(mask)
-            return i if i < end else -1
-        i += 16
-    return -1
 
 
 @inner
@@ -181,10 +168,9 @@ def cri_head(data: Bytes, i: int, end: int) -> tuple[int, int, int, bool]:
 
 
 @inner
-def leading_stamp(data: Bytes, i: int, end: int, zone_offset_s: int) -> tuple[int, int]:
+def leading_stamp(data: Bytes, i: int, end: int) -> tuple[int, int]:
     """(Unix ns, place behind it) of a full date and time at a line's start, also in brackets or quotes; or (0, -1)."""
-    if i < end and (data[i] == 91 or data[i] == 34 or data[i] == 40):
-        i += 1
-    if i >= end or data[i] < 49 or data[i] > 50:  # years begin with 1 or 2
+    i += data[i] == 91 or data[i] == 34 or data[i] == 40
+    if data[i] < 49 or data[i] > 50:  # years begin with 1 or 2
         return 0, -1
-    return parse_stamp(data, i, end, zone_offset_s)
+    return parse_stamp(data, i, end, 0)

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collector.parse.kernels.compiling import inner, kernel
 from collector.parse.kernels.docker import skip_string
-from collector.parse.kernels.lines import find_newline
-from collector.parse.kernels.simd import equal_mask, lowest_bit
+from collector.parse.kernels.simd import equal_mask, find_newline, lowest_bit
 from collector.parse.layout import Bytes, Table
 
 BARE, DOUBLE, SINGLE = 0, 1, 2

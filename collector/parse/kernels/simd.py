@@ -109,3 +109,15 @@ def lowest_bit(typingctx: Any, mask: Any) -> Any:
 def signed(value: Any) -> int:
     """A byte or another unsigned number for arithmetic with signed ones; numba would make a float of the two."""
     return np.int64(value)  # type: ignore[return-value]
+
+
+@inner
+def find_newline(data: Bytes, i: int, end: int) -> int:
+    """Place of the first newline in [i, end), or -1."""
+    while i < end:
+        mask = equal_mask(data, i, 10, 10)
+        if mask:
+            i += lowest_bit(mask)
+            return i if i < end else -1
+        i += 16
+    return -1

@@ -9,7 +9,7 @@ from collector.parse.kernels.simd import signed
 from collector.parse.layout import Bytes
 
 _SECOND_NS = 1_000_000_000
-_DAYS_IN_MONTH = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
+DAYS_IN_MONTH = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 
 
 @inner
@@ -23,7 +23,7 @@ def days_from_civil(year: int, month: int, day: int) -> int:
 
 
 @inner
-def _two(data: Bytes, at: int) -> int:
+def two(data: Bytes, at: int) -> int:
     """Two digits; at least 1000 where they are none."""
     tens, ones = signed(data[at]) - 48, signed(data[at + 1]) - 48
     if tens < 0 or tens > 9 or ones < 0 or ones > 9:
@@ -46,24 +46,24 @@ def parse_stamp(data: Bytes, at: int, end: int, zone_offset_s: int) -> tuple[int
     middle = data[at + 10]
     if middle != 84 and middle != 32 and middle != 116:
         return 0, -1
-    century, in_century = _two(data, at), _two(data, at + 2)
-    month, day = _two(data, at + 5), _two(data, at + 8)
-    hour, minute, second = _two(data, at + 11), _two(data, at + 14), _two(data, at + 17)
+    century, in_century = two(data, at), two(data, at + 2)
+    month, day = two(data, at + 5), two(data, at + 8)
+    hour, minute, second = two(data, at + 11), two(data, at + 14), two(data, at + 17)
     year = century * 100 + in_century
     if month < 1 or month > 12 or day < 1 or hour > 23 or minute > 59 or second > 60 or in_century > 99:
         return 0, -1
-    if day > _DAYS_IN_MONTH[month] or year < 1678 or year > 2261:
+    if day > DAYS_IN_MONTH[month] or year < 1678 or year > 2261:
         return 0, -1
     if month == 2 and day == 29 and (year % 4 or (year % 100 == 0 and year % 400)):
         return 0, -1
-    nanos, at = _fraction(data, at + 19, end)
+    nanos, at = fraction(data, at + 19, end)
     offset_s, at = _zone(data, at, end, zone_offset_s)
     seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset_s
     return seconds * _SECOND_NS + nanos, at
 
 
 @inner
-def _fraction(data: Bytes, at: int, end: int) -> tuple[int, int]:
+def fraction(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """Nanoseconds of `.123` or `,123456`; digits behind the ninth are dropped."""
     if at + 1 >= end or (data[at] != 46 and data[at] != 44) or data[at + 1] < 48 or data[at + 1] > 57:
         return 0, at
@@ -86,7 +86,7 @@ def _zone(data: Bytes, at: int, end: int, default_s: int) -> tuple[int, int]:
     colon = 1 if data[at + 3] == 58 else 0
     if at + 5 + colon > end:
         return default_s, at
-    hours, minutes = _two(data, at + 1), _two(data, at + 3 + colon)
+    hours, minutes = two(data, at + 1), two(data, at + 3 + colon)
     if hours > 23 or minutes > 59:
         return default_s, at
     seconds = hours * 3600 + minutes * 60

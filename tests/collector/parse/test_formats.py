@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import pytest
 
-from collector.parse.settings import ParseSettings
 from collector.records import FLAG_CLOCK, FLAG_INVALID_UTF8, FLAG_PARTIAL, FLAG_UNPARSED
 from deckwatch.wire.model import Chunk, Format
 from tests.collector.parse.feeding import RECEIVED_NS, STAMP, STAMP_NS, Feed, docker, messages, parse_all
@@ -67,53 +66,14 @@ def test_docker_line(line: str, message: str, iostream: str, ts: int, flags: int
         (f"{STAMP} stdout F:x  two blanks", " two blanks", "stdout", STAMP_NS, 0),
         (f"{STAMP} stdout F {STAMP} stdout F x", f"{STAMP} stdout F x", "stdout", STAMP_NS, 0),
         ("2026-01-02T05:04:05.678901234+02:00 stdout F x", "x", "stdout", STAMP_NS, 0),
-        (f"{STAMP} stdin F x", f"{STAMP} stdin F x", "", RECEIVED_NS, UNPARSED),
-        (f"{STAMP} stdout Q x", f"{STAMP} stdout Q x", "", RECEIVED_NS, UNPARSED),
+        (f"{STAMP} stdin F x", f"{STAMP} stdin F x", "", STAMP_NS, FLAG_UNPARSED),
+        (f"{STAMP} stdout Q x", f"{STAMP} stdout Q x", "", STAMP_NS, FLAG_UNPARSED),
         ("no stamp", "no stamp", "", RECEIVED_NS, UNPARSED),
     ],
 )
 def test_cri_line(line: str, message: str, iostream: str, ts: int, flags: int) -> None:
     (record,) = parse_all(line.encode() + b"\n", Format.CRI)
     assert (record.message, record.iostream, record.ts, record.flags) == (message, iostream, ts, flags)
-
-
-@pytest.mark.parametrize(
-    ("line", "ts"),
-    [
-        ("2026-01-02T03:04:05.678901234Z x", STAMP_NS),
-        ("2026-01-02 03:04:05,678 INFO x", STAMP_NS // 10**6 * 10**6),
-        ("[2026-01-02 03:04:05.678] x", STAMP_NS // 10**6 * 10**6),
-        ("2026-01-02 03:04:05 x", STAMP_NS // 10**9 * 10**9),
-        ("2026-01-02T03:04:05", STAMP_NS // 10**9 * 10**9),
-        ("2026-01-02T04:04:05+01:00 x", STAMP_NS // 10**9 * 10**9),
-        ("2026-01-02T04:04:05.5+0100 x", STAMP_NS // 10**9 * 10**9 + 500_000_000),
-        ("2026-01-02T03:04:05.6789012349999Z x", STAMP_NS),
-        ("1969-12-31T23:59:59.9Z x", -100_000_000),
-        ("2024-02-29T00:00:00Z leap day", 1_709_164_800_000_000_000),
-        ("2026-02-29T00:00:00Z x", None),
-        ("1900-02-29T00:00:00Z x", None),
-        ("2000-02-29T00:00:00Z x", 951_782_400_000_000_000),
-        ("2026-01-32 03:04:05 x", None),
-        ("2026-13-02 03:04:05 x", None),
-        ("2026-01-02 24:04:05 x", None),
-        ("2026-01-02 3:04:05 x", None),
-        ("3026-01-02 03:04:05 x", None),
-        ("Jan  2 03:04:05 host x", None),
-        ("at 2026-01-02 03:04:05 x", None),
-        ("", None),
-    ],
-)
-def test_stamp_of_a_plain_line(line: str, ts: int | None) -> None:
-    (record,) = parse_all(line.encode() + b"\n", Format.PLAIN)
-    assert record.message == line
-    expected = (RECEIVED_NS, FLAG_CLOCK) if ts is None else (ts, 0)
-    assert (record.ts, record.flags) == expected
-
-
-def test_the_zone_of_stamps_without_one_is_a_setting() -> None:
-    settings = ParseSettings(plain_zone_offset_minutes=120)
-    lines = b"2026-01-02 05:04:05 a\n2026-01-02 03:04:05Z b\n"
-    assert [record.ts for record in parse_all(lines, Format.PLAIN, settings)] == [STAMP_NS // 10**9 * 10**9] * 2
 
 
 @pytest.mark.parametrize(
