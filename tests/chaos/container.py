@@ -11,6 +11,7 @@ import yaml
 
 from tests.chaos.account import Account, account
 from tests.chaos.daemons import Pair
+from tests.chaos.stored import by_api
 from tests.fixtures.docker_engine import Engine
 
 STEP = 2000
@@ -57,7 +58,7 @@ def run_container(
         pair.collector.wait_ready()
         pair.agent.wait_ready()
         pair.wait_drained()
-        result = account(lines, pair.records(f"container.name:{NAME}-{seed}"))
+        result = account(lines, by_api(pair.collector.url, f"container.name:{NAME}-{seed}"))
         return result, pair.agent.kills + pair.collector.kills
     finally:
         pair.stop()

@@ -24,16 +24,26 @@ class Daemon:
 
     def __init__(self, name: str, folder: Path, arguments: Sequence[str], address_file: Path) -> None:
         self.name = name
+        self.folder = address_file.parent
         self._command = (sys.executable, "-P", "-m", "deckwatch.cli", *arguments)
         self._log_path = folder / f"{name}.log"
         self._address_file = address_file
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
+        self._peak_bytes = 0
         self.kills = 0
 
     def precede_with(self, *words: str) -> None:
         """Another command that starts it."""
         self._command = (*words, *self._command)
+
+    def append(self, *words: str) -> None:
+        """Further options; the last word holds."""
+        self._command = (*self._command, *words)
+
+    def run_by(self, script: Path, *words: str) -> None:
+        """That script runs the `deckwatch` command with the same arguments, behind `words` of its own."""
+        self._command = (sys.executable, "-P", str(script), *words, *self._command[4:])
 
     def start(self, *, wait: bool = True) -> None:
         self._address_file.unlink(missing_ok=True)
@@ -72,10 +82,14 @@ class Daemon:
         return self._address_file.read_text().strip()
 
     def printed(self) -> str:
-        return self._log_path.read_text(errors="replace")[-4000:]
+        return self.log_text()[-4000:]
+
+    def log_text(self) -> str:
+        return self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
 
     def kill(self) -> None:
         """kill -9, as nobody can prepare for."""
+        self.peak_rss_bytes()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self._close()
@@ -86,6 +100,7 @@ class Daemon:
         if self._process is None:
             return 0
         if self.process.poll() is None:
+            self.peak_rss_bytes()
             self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(timeout_s)
@@ -127,6 +142,12 @@ class Daemon:
             raise RuntimeError(f"{self.name}: no {name} in its status")
         return int(match[1]) * 1024
 
+    def peak_rss_bytes(self) -> int:
+        """The most that any process of this daemon has had so far, those that were killed included."""
+        with contextlib.suppress(RuntimeError, OSError):  # it has ended: what was seen before stands
+            self._peak_bytes = max(self._peak_bytes, self.rss_bytes(peak=True))
+        return self._peak_bytes
+
 
 class Pair:
     """An agent and a collector on this machine, the collector always at the same port."""
@@ -141,7 +162,8 @@ class Pair:
         collector: Sequence[str] = (),
         environment: dict[str, str] | None = None,
     ) -> None:
-        port = free_port()
+        self.folder = folder
+        self.port = port = free_port()
         data, state = folder / "collector", folder / "agent"
         self.collector = Daemon(
             "collector",
@@ -150,15 +172,13 @@ class Pair:
             data / "address",
         )
         globs = [word for glob in logs for word in ("--logs", glob)]
-        self.agent = Daemon(
-            "agent",
-            folder,
-            [
-                *("agent", "--collector", f"http://127.0.0.1:{port}", "--state-dir", str(state)),
-                *("--listen", "127.0.0.1:0", *globs, *([] if docker else ["--no-docker"]), *agent),
-            ],
-            state / "address",
-        )
+        self._agent_words = ["--listen", "127.0.0.1:0", *globs, *([] if docker else ["--no-docker"]), *agent]
+        self.agent = self.another_agent("agent", state)
+
+    def another_agent(self, name: str, state: Path) -> Daemon:
+        """With the same options, but for its state folder; not started."""
+        words = ["agent", "--collector", f"http://127.0.0.1:{self.port}", "--state-dir", str(state)]
+        return Daemon(name, self.folder, [*words, *self._agent_words], state / "address")
 
     def start(self) -> None:
         self.collector.start()
@@ -168,15 +188,18 @@ class Pair:
         self.agent.stop()
         self.collector.stop()
 
-    def wait_drained(self, timeout_s: float = 300.0) -> None:
-        """Until the agent has nothing that is not acked and the collector nothing that is not searchable."""
+    def wait_drained(self, timeout_s: float = 300.0, agents: Sequence[Daemon] = ()) -> None:
+        """Until the agents (else our own) have nothing that is not acked and the collector nothing that is not
+        searchable."""
+        agents = agents or [self.agent]
         deadline = time.monotonic() + timeout_s
         calm = 0
         while calm < 3:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"not drained in {timeout_s} s\n{self.agent.printed()}\n{self.collector.printed()}")
+                told = "\n".join(daemon.printed() for daemon in (*agents, self.collector))
+                raise TimeoutError(f"not drained in {timeout_s} s\n{told}")
             try:
-                left = self.agent.metric("deckwatch_agent_lag_bytes")
+                left = sum(agent.metric("deckwatch_agent_lag_bytes") for agent in agents)
                 left += self.collector.metric("deckwatch_collector_pending_bytes")
                 calm = calm + 1 if left == 0 else 0
             except (OSError, KeyError):
