@@ -28,8 +28,8 @@ from deckwatch.wire.model import Batch, Event, Format, Gap, Position, Samples, S
 
 log = logging.getLogger(__name__)
 
-CACHE_BYTES = 16 << 20  # of batches that wait decoded; what is beyond is read from the journal again
-GROUP_BYTES = 8 << 20  # applied at a time, before the event loop hears of it and makes room where there is too much
+CACHE_BYTES = 8 << 20  # of batches that wait decoded; what is beyond is read from the journal again
+GROUP_BYTES = 4 << 20  # applied at a time, before the event loop hears of it and makes room where there is too much
 
 
 class Told(msgspec.Struct, frozen=True):

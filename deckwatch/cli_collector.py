@@ -53,6 +53,9 @@ def collector(
     loaded = load_all(sections, file=config, env=os.environ, overrides=cli_daemon.given(overrides))
     settings = loaded.of(CollectorSettings)
     cli_daemon.prepare(settings.log)
+    from collector.memory import be_thrifty
+
+    be_thrifty()
     # polars, numba and pyarrow: not before the settings are known to be good
     from alerting.app import Alerting, attach
     from collector.app import Collector, run

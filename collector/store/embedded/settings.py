@@ -15,7 +15,7 @@ class EmbeddedStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
             description="Records in memory (text, and 64 bytes for each) that are written to a Parquet segment at once;"
             " twice as much may wait (bytes)",
         ),
-    ] = 32 << 20
+    ] = 24 << 20
     seal_age_s: Annotated[
         float, msgspec.Meta(gt=0, description="Age at which what is in memory is sealed however little it is (seconds)")
     ] = 600.0
