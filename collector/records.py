@@ -90,3 +90,22 @@ class SampleConsumer(Protocol):
     def take_event(self, seq: int, host: str, event: Event) -> None: ...
 
     def take_gap(self, seq: int, host: str, stream: StreamId, gap: Gap) -> None: ...
+
+
+class SampleKeeper(Protocol):
+    """Keeps every sample durably: a RecordConsumer's sister. Called from the pipeline's thread, in the order of the
+    journal; frames whose seq is not behind `position()` were kept already and are not handed over again."""
+
+    name: str
+
+    def position(self) -> int:
+        """Seq of the last entry whose samples are durably kept; -1 at the very beginning."""
+        ...
+
+    def take(self, host: str, samples: Samples) -> None:
+        """Raises Reject on a frame that can't be read: nothing of it is kept."""
+        ...
+
+    def commit(self, seq: int) -> None:
+        """Make everything taken durable; it is all there is up to and including `seq`. Raises Retry."""
+        ...

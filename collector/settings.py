@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from collector.intake.settings import IntakeSettings
+from collector.metrics.promql.settings import PromqlSettings
+from collector.metrics.tsdb.settings import HistorySettings
 from collector.parse.settings import ParseSettings
 from collector.store.embedded.settings import EmbeddedStoreSettings
 from deckwatch.runtime.logging import LogSettings
@@ -19,6 +21,8 @@ class MetricsSettings(msgspec.Struct, frozen=True):
     silent_after_s: Annotated[
         float, Meta(gt=0, description="Silence of an agent after which its series are unknown, in seconds.")
     ] = 300.0
+    history: Annotated[HistorySettings, Meta(description="How long samples are kept.")] = HistorySettings()
+    queries: Annotated[PromqlSettings, Meta(description="Limits of PromQL queries.")] = PromqlSettings()
 
 
 class CollectorSettings(msgspec.Struct, frozen=True):
