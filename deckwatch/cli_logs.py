@@ -16,7 +16,9 @@ from deckwatch.logs import run
 from deckwatch.logs.bars import plain_rows, rows_of, terminal_rows
 from deckwatch.logs.choice import Choice
 from deckwatch.logs.client import AskedWrongly, LogClient
+from deckwatch.logs.nothing import explain
 from deckwatch.logs.out import JsonOut, Out, PlainOut, TerminalOut
+from deckwatch.logs.show import harmless
 from deckwatch.logs.target import Target, find_target
 from deckwatch.runtime.faults import Unusable
 from deckwatch.runtime.tls import ClientTls
@@ -117,15 +119,26 @@ def explained(fault: AskedWrongly, choice: Choice) -> str:
 
 async def _serve(wish: Wish, target: Target) -> None:
     limit = _DEFAULT_LIMIT if wish.limit is None else wish.limit
-    async with LogClient(target) as client:
+    async with LogClient(target, notice=_tell) as client:
         if wish.histogram:
             await _histogram(client, wish)
         elif wish.follow:
             await run.follow(client, wish.choice, _out(wish), wish.limit)
-        elif wish.context:
-            await run.with_context(client, wish.choice, _out(wish), limit, wish.context)
         else:
-            await run.search(client, wish.choice.parameters(), _out(wish), limit)
+            scan = await _search(client, wish, limit)
+            run.tell_gaps(client.gaps)
+            if not scan.found and sys.stderr.isatty():
+                await explain(client, wish.choice, scan.searched, _tell)
+
+
+async def _search(client: LogClient, wish: Wish, limit: int) -> run.Scan:
+    if wish.context:
+        return await run.with_context(client, wish.choice, _out(wish), limit, wish.context)
+    return await run.search(client, wish.choice.parameters(), _out(wish), limit)
+
+
+def _tell(message: str) -> None:
+    click.secho(harmless(message), err=True, dim=True)
 
 
 async def _histogram(client: LogClient, wish: Wish) -> None:

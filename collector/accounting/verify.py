@@ -25,10 +25,11 @@ from collector.accounting.segment_check import Finding, check_segment, gone, rea
 from collector.records import Origin
 from collector.search.plan import compile
 from collector.search.query import All, Query
+from collector.search.times import MIN_NS
 from collector.store.embedded.coverage import coverage_of, unpack
 from collector.store.embedded.manifest import DAMAGED, SegmentRow
 from collector.store.embedded.store import EmbeddedStore
-from deckwatch.wire.model import Format
+from deckwatch.wire.model import Format, Position
 
 SEGMENT = "segment"
 """Reason of what is missing because a segment's file is not the one that was written."""
@@ -56,6 +57,8 @@ class StreamVerdict(msgspec.Struct, frozen=True):
     origin: Origin
     format: Format
     ledger: Ledger
+    durable: int  # position that the agent was told; it may be ahead of the ledger's by what the journal holds
+    last_received_ns: int
     missing: tuple[Missing, ...]
     repeated_records: int
 
@@ -82,7 +85,14 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Verifier:
-    def __init__(self, store: EmbeddedStore, cut: Callable[[], Awaitable[Cut]], gaps: Gaps) -> None:
+    def __init__(
+        self,
+        store: EmbeddedStore,
+        cut: Callable[[], Awaitable[Cut]],
+        gaps: Gaps,
+        durable_of: Callable[[str], Position | None],
+    ) -> None:
+        self._durable_of = durable_of
         self._store = store
         self._cut = cut
         self._gaps = gaps
@@ -95,10 +105,13 @@ class Verifier:
         books = await self.books()
         views = _by_key(await self._gaps.of(tenant))
         keys = sorted(_keys(books, tenant, query))
-        return [_verdict(books, key, _NO_FAULTS, 0, views.get(key, ())) for key in keys]
+        return [self._verdict(books, key, _NO_FAULTS, 0, views.get(key, ())) for key in keys]
 
-    async def verify(self, tenant: str, query: Query) -> AsyncGenerator[Looked | StreamVerdict | Verdict]:
-        """Progress, then a verdict for each stream of the tenant that `query` may match, then the end."""
+    async def verify(
+        self, tenant: str, query: Query, since_ns: int = MIN_NS
+    ) -> AsyncGenerator[Looked | StreamVerdict | Verdict]:
+        """Progress, then a verdict for each stream of the tenant that `query` may match, then the end. With `since_ns`
+        only what was noticed since then, and streams that something came for since then."""
         books = await self.books()
         findings: dict[int, Finding | None] = {}
         while waiting := [id_ for id_ in _segments(books, _keys(books, tenant, query)) if id_ not in findings]:
@@ -113,13 +126,15 @@ class Verifier:
         faults = _faults(books, [found for id_ in serving if (found := findings[id_]) is not None])
         repeated = await self._repeated(books, parts, {id_ for id_ in serving if findings[id_] is None})
         views = _by_key(await self._gaps.of(tenant))
-        bad = 0
+        told = bad = 0
         for key in sorted(keys):
-            verdict = _verdict(books, key, faults.get(key, _NO_FAULTS), repeated.get(key, 0), views.get(key, ()))
-            bad += not verdict.complete
-            yield verdict
+            fault = faults.get(key, _NO_FAULTS)
+            whole = self._verdict(books, key, fault, repeated.get(key, 0), views.get(key, ()))
+            if (verdict := _recent(whole, since_ns)) is not None:
+                told, bad = told + 1, bad + (not verdict.complete)
+                yield verdict
         unknown = sum(books.shelf.serving[id_] is None for id_ in serving)
-        yield Verdict(len(keys), bad, len(serving), books.cut.seq, unknown)
+        yield Verdict(told, bad, len(serving), books.cut.seq, unknown)
 
     async def _check(self, row: SegmentRow | None, books: Books) -> Finding | None:
         if row is None:
@@ -151,6 +166,41 @@ class Verifier:
                 starts += _starts_in_memory(books, origins, within)
                 found[key] = found.get(key, 0) + len(starts) - len(set(starts))
         return found
+
+    def _verdict(
+        self, books: Books, key: str, faults: _Faults, repeated: int, views: Sequence[GapView]
+    ) -> StreamVerdict:
+        account = books.cut.accounts[key]
+        ledger = books.ledger(key)
+        assert ledger is not None  # noqa: S101 - it has an account
+        declared = [
+            Missing(
+                view.row.start,
+                view.row.end if view.row.end >= 0 else None,
+                DAMAGED if view.row.segment else view.row.reason,
+                view.row.detail,
+                view.after_ns,
+                view.row.ts_ns,
+                view.is_wanted,
+            )
+            for view in views
+        ]
+        lost = [
+            Missing(start, end, UNACCOUNTED, "nobody holds it and nobody declared it", None, account.last_received_ns)
+            for start, end in ledger.unaccounted
+        ]
+        missing = sorted([*declared, *faults.missing, *lost], key=lambda one: one.start)
+        position = self._durable_of(key)
+        return StreamVerdict(
+            key=key,
+            origin=_origin(key, account),
+            format=account.format,
+            ledger=ledger,
+            durable=max(account.offset, position.offset if position else 0),
+            last_received_ns=account.last_received_ns,
+            missing=tuple(missing),
+            repeated_records=repeated + faults.repeated,
+        )
 
 
 class _Faults(msgspec.Struct):
@@ -240,25 +290,9 @@ def _by_key(views: Iterable[GapView]) -> dict[str, list[GapView]]:
     return found
 
 
-def _verdict(books: Books, key: str, faults: _Faults, repeated: int, views: Sequence[GapView]) -> StreamVerdict:
-    account = books.cut.accounts[key]
-    ledger = books.ledger(key)
-    assert ledger is not None  # noqa: S101 - it has an account
-    declared = [
-        Missing(
-            view.row.start,
-            view.row.end if view.row.end >= 0 else None,
-            DAMAGED if view.row.segment else view.row.reason,
-            view.row.detail,
-            view.after_ns,
-            view.row.ts_ns,
-            view.is_wanted,
-        )
-        for view in views
-    ]
-    lost = [
-        Missing(start, end, UNACCOUNTED, "nobody holds it and nobody declared it", None, account.last_received_ns)
-        for start, end in ledger.unaccounted
-    ]
-    missing = sorted([*declared, *faults.missing, *lost], key=lambda one: one.start)
-    return StreamVerdict(key, _origin(key, account), account.format, ledger, tuple(missing), repeated + faults.repeated)
+def _recent(verdict: StreamVerdict, since_ns: int) -> StreamVerdict | None:
+    """None: nothing came of the stream since then, and nothing was noticed."""
+    missing = tuple(one for one in verdict.missing if one.noticed_ns is None or one.noticed_ns >= since_ns)
+    if not missing and verdict.last_received_ns < since_ns:
+        return None
+    return msgspec.structs.replace(verdict, missing=missing)

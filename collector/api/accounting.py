@@ -15,7 +15,7 @@ from collector.accounting.ledger import Ledger
 from collector.accounting.runs import size
 from collector.accounting.verify import Looked, Missing, StreamVerdict, Verdict, Verifier
 from collector.api.connection import for_client, pages_for_client
-from collector.api.endpoint import NDJSON, Arguments, Endpoint, ParameterError
+from collector.api.endpoint import NDJSON, Arguments, Endpoint, Parameter, ParameterError
 from collector.api.log_schema import FILTER, QUERY, TENANT, time_range
 from collector.search.fields import origin_fields
 from collector.search.times import MAX_NS, MIN_NS, rfc3339
@@ -23,6 +23,7 @@ from deckwatch.runtime.clock import Clock
 from deckwatch.wire.model import DEFAULT_TENANT, Format
 
 _INTEGER = {"type": "integer"}
+_SINCE = Parameter("start", "Only what was noticed since then.", time_range("all times")[0].schema)
 _GAP: dict[str, Any] = {
     "type": "object",
     "description": "A stretch of a log that is declared lost; `@timestamp` is when it was noticed. Lines of the time "
@@ -81,7 +82,7 @@ class AccountingApi:
                 "Prove that everything is there",
                 "Reads every segment anew, compares its rows with the account, and says of each stream what is missing "
                 "or there twice. NDJSON.",
-                (QUERY, FILTER, TENANT),
+                (QUERY, FILTER, _SINCE, TENANT),
                 {NDJSON: _VERDICT},
                 self.verify,
             ),
@@ -105,7 +106,8 @@ class AccountingApi:
 
     async def verify(self, arguments: Arguments) -> web.StreamResponse:
         tenant, query = arguments.text("tenant", DEFAULT_TENANT), arguments.query(self._clock.now_ns())
-        steps = pages_for_client(arguments.request, self._verifier.verify(tenant, query))
+        since_ns = arguments.time("start", MIN_NS, self._clock.now_ns())
+        steps = pages_for_client(arguments.request, self._verifier.verify(tenant, query, since_ns))
         first = await anext(steps)  # a fault before it is an answer of its own
         response = web.StreamResponse(headers={"Content-Type": NDJSON})
         await response.prepare(arguments.request)
@@ -147,6 +149,7 @@ def _account(verdict: StreamVerdict) -> dict[str, Any]:
         "deckwatch.stream": verdict.key,
         **origin_fields(verdict.origin),
         "kind": "samples" if verdict.format is Format.FRAMES else "log",
+        "durable": verdict.durable,
         **_figures(verdict.ledger),
     }
 

@@ -22,6 +22,10 @@ _SILENCE_S = 40.0
 
 _FIRST_S = 10.0
 
+_NOTICES_HEADER = "X-Deckwatch-Notices"
+"""JSON, as collector/api/notices.py makes it."""
+_COMPLETE_HEADER = "Deckwatch-Complete"
+
 
 class Progress(msgspec.Struct, frozen=True):
     scanned: int
@@ -29,18 +33,29 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Of a tail. `data` is empty where only the id moves on."""
+    """Of a tail. `data` is empty where only the id moves on; a record, or with the kind `gap` what was lost."""
 
     id: str
     data: bytes
+    kind: str = ""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What the collector tells beside an answer."""
+
+    message: str
 
 
 class LogClient:
     """An async context manager. Records are the bytes of a JSON object, as they came."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, notice: Callable[[str], None] = lambda message: None) -> None:
+        """`notice` takes what the collector tells beside its answers, each message once."""
         self._target = target
         self._session: aiohttp.ClientSession | None = None
+        self._notice = notice
+        self._told: set[str] = set()
+        self.gaps = 0  # by which lines may be missing in what was searched last
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_FIRST_S, sock_read=None)
@@ -57,6 +72,7 @@ class LogClient:
     async def search(self, parameters: Parameters) -> AsyncGenerator[bytes | Progress]:
         """Records, and how far the scan is between them."""
         async with self._get("/api/v1/logs", {**parameters, "progress": "true"}) as answer:
+            self.gaps = _gaps(answer.headers.get(_COMPLETE_HEADER, ""))
             async for line in _lines(answer):
                 if line.startswith(b'{"deckwatch.progress"'):
                     yield msgspec.json.decode(line, type=dict[str, Progress])["deckwatch.progress"]
@@ -83,14 +99,19 @@ class LogClient:
         """One connection, resumed behind `after`. Ends when the server ends it; raises Retry when it breaks."""
         headers = {} if after is None else {"Last-Event-ID": after}
         async with self._get("/api/v1/logs/tail", parameters, headers, silence_s=_SILENCE_S) as answer:
-            id_, data = after or "", b""
+            id_, data, kind = after or "", b"", ""
             async for line in _lines(answer):
                 name, _, value = line.partition(b": ")
                 if not line:
-                    yield Event(id_, data)
-                    data = b""
+                    if kind == "notice":
+                        self._tell(data)
+                    else:
+                        yield Event(id_, data, kind)
+                    data, kind = b"", ""
                 elif name == b"id":
                     id_ = value.decode()
+                elif name == b"event":
+                    kind = value.decode()
                 elif name == b"data":
                     data = value
 
@@ -127,6 +148,7 @@ class LogClient:
                 url, params=parameters, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
                 await self._check(answer)
+                self._tell(answer.headers.get(_NOTICES_HEADER, "[]").encode())
                 yield answer
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             raise Retry(self._unreachable(why_unreachable(error, url, options="--"))) from None
@@ -140,6 +162,12 @@ class LogClient:
             f"can't reach the collector at {self._target.url} (from {self._target.origin}): {reason}; "
             "start one with `deckwatch up`, or name it with --collector URL"
         )
+
+    def _tell(self, notices: bytes) -> None:
+        for one in msgspec.json.decode(notices, type=list[Notice]):
+            if one.message not in self._told:
+                self._told.add(one.message)
+                self._notice(one.message)
 
     async def _check(self, answer: aiohttp.ClientResponse) -> None:
         if answer.status == 200:
@@ -161,6 +189,12 @@ class AskedWrongly(Unusable):
     def __init__(self, body: Mapping[str, Any]) -> None:
         super().__init__(str(body.get("error", "")))
         self.body = body
+
+
+def _gaps(complete: str) -> int:
+    """From `true` or `gaps=N`."""
+    name, _, number = complete.partition("=")
+    return int(number) if name == "gaps" and number.isdecimal() else 0
 
 
 def _fault_of(body: bytes) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 import click
 import msgspec
@@ -11,6 +13,7 @@ import msgspec
 from deckwatch.logs.choice import Choice
 from deckwatch.logs.client import LogClient, Progress
 from deckwatch.logs.out import Out, ProgressLine
+from deckwatch.logs.show import one_word
 from deckwatch.runtime.faults import Fault, Retry
 
 _MOST_LINES = 1000
@@ -27,33 +30,43 @@ class _Place(msgspec.Struct, rename={"stream": "deckwatch.stream", "offset": "lo
 _place = msgspec.json.Decoder(_Place)
 
 
-async def search(client: LogClient, parameters: dict[str, str], out: Out, limit: int) -> None:
+class Scan(msgspec.Struct):
+    """What a search came to."""
+
+    found: int = 0
+    searched: int = 0  # records
+
+
+async def search(client: LogClient, parameters: dict[str, str], out: Out, limit: int) -> Scan:
     """The newest `limit` records, oldest first; all of them, as they are found, where it is 0."""
+    scan = Scan()
     if limit:
-        for raw in await newest(client, parameters, limit):
+        for raw in await newest(client, parameters, limit, scan):
             out.record(raw)
     else:
         asked = {**parameters, "limit": "0", "order": "asc"}
-        async with aclosing(_records(client, asked, ProgressLine())) as found:
+        async with aclosing(_records(client, asked, ProgressLine(), scan)) as found:
             async for raw in found:
                 out.record(raw)
     out.flush()
+    return scan
 
 
-async def newest(client: LogClient, parameters: dict[str, str], limit: int) -> list[bytes]:
+async def newest(client: LogClient, parameters: dict[str, str], limit: int, scan: Scan) -> list[bytes]:
     """Oldest first."""
     asked = {**parameters, "limit": str(limit), "order": "desc"}
-    async with aclosing(_records(client, asked, ProgressLine())) as records:
+    async with aclosing(_records(client, asked, ProgressLine(), scan)) as records:
         found = [raw async for raw in records]
     if len(found) == limit and limit > _LAST_LINES:
         click.echo(f"the newest {limit} records; --limit 0 shows all", err=True)
     return found[::-1]
 
 
-async def with_context(client: LogClient, choice: Choice, out: Out, limit: int, around: int) -> None:
+async def with_context(client: LogClient, choice: Choice, out: Out, limit: int, around: int) -> Scan:
     """Each match with its neighbours in the same stream, as `grep -C` does. Groups that touch are joined."""
     shown: dict[str, int] = {}  # by stream: the offset of the last record that was shown
-    matches = [_place.decode(raw) for raw in await newest(client, choice.parameters(), limit)]
+    scan = Scan()
+    matches = [_place.decode(raw) for raw in await newest(client, choice.parameters(), limit, scan)]
     matched = {(match.stream, match.offset) for match in matches}
     for number, match in enumerate(sorted(matches, key=lambda match: (match.stream, match.offset))):
         group = await client.context(match.stream, match.offset, around, choice.tenant)
@@ -66,6 +79,7 @@ async def with_context(client: LogClient, choice: Choice, out: Out, limit: int, 
                 out.record(raw, matched=(place.stream, place.offset) in matched)
         shown[match.stream] = max(places[-1].offset, shown.get(match.stream, -1))
     out.flush()
+    return scan
 
 
 async def follow(client: LogClient, choice: Choice, out: Out, limit: int | None) -> None:
@@ -79,7 +93,9 @@ async def follow(client: LogClient, choice: Choice, out: Out, limit: int | None)
         await search(client, {**choice.parameters(), "filter": there}, out, wanted)
     async with aclosing(client.follow(endless, after, lost=_lost, found=_found)) as events:
         async for event in events:
-            if event.data:
+            if event.kind == "gap":
+                tell_gap(event.data)
+            elif event.data:
                 out.record(event.data)
             else:
                 out.flush()
@@ -92,17 +108,37 @@ async def _newest_id(client: LogClient, parameters: dict[str, str]) -> str:
     raise Retry("the collector ended the tail before it began; is it stopping?")
 
 
-async def _records(client: LogClient, parameters: dict[str, str], progress: ProgressLine) -> AsyncGenerator[bytes]:
+async def _records(
+    client: LogClient, parameters: dict[str, str], progress: ProgressLine, scan: Scan
+) -> AsyncGenerator[bytes]:
     try:
         async with aclosing(client.search(parameters)) as found:
             async for one in found:
                 if isinstance(one, Progress):
+                    scan.searched = max(scan.searched, one.scanned)
                     progress.update(one)
                 else:
+                    scan.found += 1
                     progress.clear()
                     yield one
     finally:
         progress.clear()
+
+
+def tell_gaps(count: int) -> None:
+    """On a terminal only, behind the records: pipes and scripts look at the answer's header."""
+    if count and sys.stderr.isatty():
+        stretches = "a gap" if count == 1 else f"{count} gaps"
+        click.secho(f"{stretches} in this range: lines are missing; see `deckwatch gaps`", err=True, dim=True)
+
+
+def tell_gap(data: bytes) -> None:
+    """A gap that was declared while we follow."""
+    if sys.stderr.isatty():
+        gap = msgspec.json.decode(data, type=dict[str, Any])
+        source = one_word(str(gap.get("container.name") or gap.get("log.file.path") or gap.get("host.name") or "-"))
+        reason = one_word(str(gap.get("deckwatch.gap.reason")))
+        click.secho(f"a gap in {source} ({reason}): lines are missing; see `deckwatch gaps`", err=True, dim=True)
 
 
 def _lost(fault: Fault) -> None:
