@@ -9,6 +9,7 @@ from collector.search.ecs import ALWAYS
 from deckwatch.wire.model import DEFAULT_TENANT
 
 CURSOR_HEADER = "X-Deckwatch-Cursor"
+NOTICES_HEADER = "X-Deckwatch-Notices"
 
 _TIME = {"type": "string", "examples": ["2026-01-31T12:00:00Z", "1769860800", "now-15m", "15m"]}
 COUNT = {"type": "integer", "minimum": 0}

@@ -31,12 +31,14 @@ from collector.api.log_schema import (
     FIELD,
     FILTER,
     HISTOGRAM,
+    NOTICES_HEADER,
     PAGING,
     QUERY,
     RECORD,
     TENANT,
     time_range,
 )
+from collector.api.notices import notices_header
 from collector.api.tail import TailApi
 from collector.records import Origin
 from collector.search.ecs import to_ndjson
@@ -83,7 +85,8 @@ class LogApi:
             Endpoint(
                 "/api/v1/logs",
                 "Search records",
-                f"NDJSON, one record a line. Up to {COLLECTED} records come with the next page's cursor in "
+                f"NDJSON, one record a line. {NOTICES_HEADER} tells of fields in the query that no record in the range "
+                f"has. Up to {COLLECTED} records come with the next page's cursor in "
                 f"{CURSOR_HEADER}; more, and limit=0, are streamed. {COMPLETE_HEADER}: true, or gaps=N "
                 "where lines are known to be missing.",
                 (QUERY, FILTER, *everything, *PAGING, TENANT),
@@ -133,13 +136,15 @@ class LogApi:
         progress = arguments.choice("progress", ("true", "false"), "false") == "true"
         pages = pages_for_client(arguments.request, self._store.search(request))
         with self._seconds.labels("logs").time():
-            complete = await self._complete(request.tenant, request.query, request.start_ns, request.end_ns)
+            complete = await self._told(request.tenant, request.query, request.start_ns, request.end_ns)
             if progress or request.limit is None or request.limit > COLLECTED:
                 return await self._stream(arguments.request, pages, progress, complete)
             return await self._collect(pages, request.limit, complete)
 
-    async def _complete(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> dict[str, str]:
-        return await complete_header(self._gaps, tenant, query, start_ns, end_ns)
+    async def _told(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> dict[str, str]:
+        """Headers: is the answer complete, and does the query name what isn't there?"""
+        told = await notices_header(self._store, tenant, query, start_ns, end_ns)
+        return await complete_header(self._gaps, tenant, query, start_ns, end_ns) | told
 
     def _search_request(self, arguments: Arguments) -> SearchRequest:
         limit = arguments.integer("limit", 1000, 0, 2**53)
@@ -218,7 +223,7 @@ class LogApi:
         tenant, query = arguments.text("tenant", DEFAULT_TENANT), arguments.query(self._clock.now_ns())
         with self._seconds.labels("count").time():
             count = await for_client(arguments.request, self._store.count(tenant, query, start_ns, end_ns))
-        return web.json_response({"count": count}, headers=await self._complete(tenant, query, start_ns, end_ns))
+        return web.json_response({"count": count}, headers=await self._told(tenant, query, start_ns, end_ns))
 
     async def histogram(self, arguments: Arguments) -> web.Response:
         now_ns = self._clock.now_ns()
@@ -238,7 +243,7 @@ class LogApi:
             "count": sum(bucket.count for bucket in buckets),
             "buckets": [_bucket(bucket) for bucket in buckets],
         }
-        return web.json_response(answer, headers=await self._complete(tenant, query, start_ns, end_ns))
+        return web.json_response(answer, headers=await self._told(tenant, query, start_ns, end_ns))
 
     async def fields(self, arguments: Arguments) -> web.Response:
         start_ns, end_ns = self._times(arguments, MIN_NS, MAX_NS)

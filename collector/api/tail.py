@@ -20,6 +20,7 @@ from collector.accounting.gaps import Gaps
 from collector.api.completeness import GapTeller
 from collector.api.connection import break_off, cancel, close, is_gone
 from collector.api.endpoint import EVENTS, Arguments, Endpoint, Parameter
+from collector.api.notices import notices_event
 from collector.search.ecs import to_lines
 from collector.store.protocol import LogStore, TailCursor, TailPage
 from deckwatch.runtime.clock import Clock
@@ -64,7 +65,8 @@ class TailApi:
             "/api/v1/logs/tail",
             "Follow records as they arrive",
             "Server-sent events: data is a record, id its place. Lossless, with resume. An event named `gap` tells of "
-            "lines that are lost: its data is what /api/v1/gaps answers.",
+            "lines that are lost: its data is what /api/v1/gaps answers; one named `notice` of fields in the query that "
+            "no record has.",
             (*which, after, header),
             {EVENTS: {"type": "string"}},
             self.tail,
@@ -81,6 +83,8 @@ class TailApi:
         await response.prepare(request)
         with self._open.track_inprogress():
             await response.write(f"retry: {_RETRY_MS}\nid: {after.encode()}\n\n".encode())
+            if told := await notices_event(self._store, tenant, query):
+                await response.write(told)
             try:
                 await self._follow(request, response, pages, teller)
             except Fault as fault:

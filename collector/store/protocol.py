@@ -25,6 +25,7 @@ import msgspec
 import polars as pl
 
 from collector.records import ROWS, Origin
+from collector.search.absent import Absent
 from collector.search.query import Query
 from deckwatch.runtime.faults import Reject
 
@@ -168,6 +169,11 @@ class LogStore(Protocol):
 
     async def field_names(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> list[FieldName]:
         """Names by ascending name. Body fields may be found from a sample of the records."""
+        ...
+
+    async def absent(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> list[Absent]:
+        """Fields, and values of origins' fields, that the query names and no record in the range has; never one that a
+        record has. Quick: a store that can't tell soon says nothing."""
         ...
 
     async def context(self, tenant: str, key: str, start: int, before: int, after: int) -> Page:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -220,6 +221,46 @@ def test_on_a_terminal_there_are_colours_and_no_foreign_escapes(collector: Colle
     assert "boom\ufffd" in text
     assert "\x1b[2J" not in text
     assert len(text.splitlines()) == 2
+
+
+def on_a_terminal(collector: Collector, *arguments: str) -> str:
+    """What a terminal shows, line ends as they are in text."""
+    ours, theirs = os.openpty()
+    environ = {**environment(collector), "TERM": "dumb", "COLUMNS": "100", "TZ": "UTC"}
+    process = subprocess.Popen(command(*arguments), env=environ, stdout=theirs, stderr=theirs)
+    assert process.wait(30) == 0
+    os.close(theirs)
+    text = os.read(ours, 65536).decode()
+    os.close(ours)
+    return text.replace("\r\n", "\n")
+
+
+def test_where_nothing_matched_it_says_where_it_looked_and_what_is_near(collector: Collector) -> None:
+    collector.append(0, Line("hello", level="info"), Line("bye", 1, 1))
+    old = on_a_terminal(collector, "hello", "--since", "1h")
+    assert "nothing matched since 1h; 0 records were searched" in old
+    assert re.search(r"the newest match is of \d+ days ago \(2023-11-14 22:13:20\): --since \d+d shows it", old)
+    never = on_a_terminal(collector, "nonsense", "--container", "db")
+    assert "nothing matched; " in never
+    assert re.search(r"the newest line of db is of \d+ days ago \(2023-11-14 22:13:21\)", never)
+    assert "there is no line of wbe at any time" in on_a_terminal(collector, "--container", "wbe")
+    assert "nothing matched" not in on_a_terminal(collector, "hello")
+
+
+def test_an_empty_collector_is_told(collector: Collector) -> None:
+    assert "the collector has no records at all" in on_a_terminal(collector)
+
+
+def test_notices_go_to_stderr_wherever_it_leads(collector: Collector) -> None:
+    collector.append(0, Line('{"status":500}', body="json"))
+    done = subprocess.run(
+        command("Status:500"), env=environment(collector), capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == ""
+    told = (
+        "no record in this range has a field 'Status'; there is status; to find it as text, quote it: \"Status:500\"\n"
+    )
+    assert done.stderr == told
 
 
 # Following

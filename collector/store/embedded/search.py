@@ -15,9 +15,11 @@ import polars as pl
 
 from collector.parse.fields import body_fields
 from collector.records import LEVELS
+from collector.search.absent import Absent
 from collector.search.fields import origin_fields, public_name
 from collector.search.query import Query
 from collector.store.embedded import scan
+from collector.store.embedded.absent import Absence
 from collector.store.embedded.context import BLOCK, Neighbourhood, spans
 from collector.store.embedded.scan import By, Place, Plan
 from collector.store.embedded.segment import SegmentBlock
@@ -62,6 +64,7 @@ class EmbeddedSearch:
         self._store = store
         self._most_waiting_bytes = most_waiting_bytes
         self._most_values = most_values
+        self._absence = Absence()
         self._pending_bytes = pending_bytes
         self._threads = store.settings.read_threads or os.cpu_count() or 1
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
@@ -132,6 +135,13 @@ class EmbeddedSearch:
         for name, count in (await self._body_names(plan)).items():
             counts[name] = counts.get(name, 0) + count
         return [FieldName(name, counts[name]) for name in sorted(counts)]
+
+    async def absent(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> list[Absent]:
+        look = partial(self._absence.look, self._store.snapshot(), tenant, query, start_ns, end_ns)
+        try:
+            return await self._loop.run_in_executor(self._executor, look)
+        except (OSError, ValueError):  # a block is damaged: whoever searches it sets it aside
+            return []
 
     async def context(self, tenant: str, key: str, start: int, before: int, after: int) -> Page:
         snapshot = self._store.snapshot()

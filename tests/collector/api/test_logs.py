@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientPayloadError
 
 from collector.api.endpoint import NDJSON
-from collector.api.log_schema import CURSOR_HEADER
+from collector.api.log_schema import CURSOR_HEADER, NOTICES_HEADER
 from collector.api.logs import LogApi, nice_interval_ns
 from collector.search.times import SECOND
 from collector.store.protocol import Page, SearchRequest
@@ -301,3 +301,22 @@ async def test_every_route_takes_the_parameters_it_describes(served: Served) -> 
         query = {p["name"]: "" for p in item["get"]["parameters"] if p["in"] == "query"}
         async with served.client.get(path, params=query) as answer:
             assert answer.status == 200 or "is missing" in await answer.text()
+
+
+async def test_fields_that_no_record_has_are_told_beside_the_answer(served: Served) -> None:
+    served.store.consume(frame(0, (WEB,), [Line('{"status":500}', body="json")]))
+    for path in ("/api/v1/logs?", "/api/v1/logs?progress=true&", "/api/v1/logs/count?"):
+        async with served.client.get(f"{path}query=stauts:500") as answer:
+            (notice,) = json.loads(answer.headers[NOTICES_HEADER])
+        assert (notice["field"], notice["nearest"]) == ("stauts", ["status"])
+        assert "no record in this range has a field 'stauts'; there is status" in notice["message"]
+        async with served.client.get(f"{path}query=status:500") as answer:
+            assert NOTICES_HEADER not in answer.headers
+
+
+async def test_notices_fit_into_a_header(served: Served) -> None:
+    served.store.consume(frame(0, (WEB,), [Line('{"a":1}', body="json")]))
+    query = " OR ".join(f"{'数' * 150}{n}:1" for n in range(20))
+    async with served.client.get("/api/v1/logs", params={"query": query.replace("数", "x")}) as answer:
+        assert answer.status == 200
+        assert 0 < len(answer.headers[NOTICES_HEADER]) <= 4000

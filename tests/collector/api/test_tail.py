@@ -162,3 +162,13 @@ async def test_a_fault_of_the_store_breaks_the_connection(served: Served, monkey
     async with served.client.get("/api/v1/logs/tail") as answer:
         with pytest.raises(ClientError):
             await answer.read()
+
+
+async def test_a_tail_tells_of_fields_that_no_record_has(served: Served) -> None:
+    served.store.consume(frame(0, (WEB,), [Line('{"status":500}', body="json")]))
+    async with served.client.get("/api/v1/logs/tail?query=stauts:500") as answer, asyncio.timeout(10):
+        events = blocks(answer)
+        assert "id" in await anext(events)
+        told = await anext(events)
+    assert told["event"] == "notice"
+    assert json.loads(told["data"])[0]["nearest"] == ["status"]
