@@ -71,7 +71,7 @@ class Agent:
         self.metrics = ShipMetrics(self.registry)
         self.log_metrics = LogMetrics()
         self.registry.register(self.log_metrics)
-        self.identity = Identity(instance.id, settings.host or platform.node(), folder)
+        self.identity = Identity(instance.id, settings.host or platform.node(), folder, settings.timezone)
         self.discovery = Discovery(settings.discover, settings.logs, clock, self.registry)
         self.sampler = Sampler(
             settings.sample,

@@ -30,6 +30,14 @@ class AgentSettings(msgspec.Struct, frozen=True):
         Meta(description="File with the bearer token for the collector; else DECKWATCH_TOKEN of the environment."),
     ] = None
     host: Annotated[str, Meta(description="Name of this host in records and series. Empty: the system's name.")] = ""
+    timezone: Annotated[
+        str,
+        Meta(
+            description="Zone of times in this host's log lines that name none: Europe/Berlin, UTC, +02:00. Empty: the "
+            "collector's parse.times.timezone.",
+            pattern=r"^([A-Za-z][A-Za-z0-9_+/-]*|[+-]\d\d:?[0-5]\d|)$",
+        ),
+    ] = ""
     logs: Annotated[tuple[str, ...], Meta(description="Globs of log files to follow; plain or docker-json.")] = ()
     tls: Annotated[ClientTls, Meta(description="TLS towards the collector.")] = ClientTls()
     discover: Annotated[DiscoverSettings, Meta(description="Which containers and files are looked for.")] = (

@@ -85,7 +85,7 @@ class Collector:
             on_failure=lambda: self.positions.failed(),
         )
         self.positions = Positions(known.positions, known.open_gaps)
-        self.parser = Parser(settings.parse)
+        self.parser = Parser(settings.parse, self.registry)
         if self.store.parser_state:
             self.parser.restore(self.store.parser_state)
         self.pipeline = Pipeline(

@@ -47,8 +47,9 @@ class Sealed(msgspec.Struct, frozen=True):
 class _Draft:
     """Lists streams and contexts once each while chunks come in."""
 
-    def __init__(self, host: str, agent: str) -> None:
+    def __init__(self, host: str, agent: str, timezone: str) -> None:
         self._host = host
+        self._timezone = timezone
         self._agent = agent
         self._contexts: dict[Context, int] = {}
         self._streams: dict[str, int] = {}
@@ -65,7 +66,7 @@ class _Draft:
 
     def add(self, piece: Piece) -> None:
         tail = piece.tail
-        context = Context(self._host, told_path(tail.path), tail.source.container)
+        context = Context(self._host, told_path(tail.path), tail.source.container, self._timezone)
         stream = self._stream(tail.key, tail, context)
         part = self.parts.setdefault(tail.key, Part(tail, piece.start, piece.end))
         part.end = piece.end
@@ -90,7 +91,7 @@ class _Draft:
         state = closed.state
         known = self._streams.get(closed.key)
         if known is None:
-            context = Context(self._host, state.path, state.container)
+            context = Context(self._host, state.path, state.container, self._timezone)
             place = self._contexts.setdefault(context, len(self._contexts))
             known = self._streams[closed.key] = len(self.infos)
             self.infos.append(StreamInfo(state.id(self._agent), state.tenant, state.format, place))
@@ -100,16 +101,17 @@ class _Draft:
 class Batcher:
     """Holds one compressor; belongs to one thread."""
 
-    def __init__(self, agent: str, host: str, zstd_level: int) -> None:
+    def __init__(self, agent: str, host: str, zstd_level: int, timezone: str = "") -> None:
         self._agent = agent
         self._host = host
+        self._timezone = timezone
         self._compressor = BatchCompressor(zstd_level)
 
     def seal(
         self, pieces: Iterable[Piece], closed: Iterable[Closed], *, lag_bytes: Callable[[], int], now_ns: int, turn: int
     ) -> Sealed:
         """Takes all pieces, and some of the closed streams. `lag_bytes` is asked after the pieces were read."""
-        draft = _Draft(self._host, self._agent)
+        draft = _Draft(self._host, self._agent, self._timezone)
         for piece in pieces:
             draft.add(piece)
         ended = tuple(islice(closed, MOST_ENDS))

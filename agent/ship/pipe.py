@@ -51,6 +51,7 @@ class Identity(msgspec.Struct, frozen=True):
     agent: str  # instance id
     host: str
     state_dir: Path
+    timezone: str = ""  # of times in this host's log lines that name none
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -92,7 +93,7 @@ class Pipe:
         self._epoch = epoch
         self._recovering = recovering
         self._asked: set[Tail] = set()
-        self._batcher = Batcher(identity.agent, identity.host, settings.zstd_level)
+        self._batcher = Batcher(identity.agent, identity.host, settings.zstd_level, identity.timezone)
         self._applier = AckApplier(tailer, metrics)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="deckwatch-tail")
         self._turn = 0

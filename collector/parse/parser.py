@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from prometheus_client import CollectorRegistry, Counter
 
 from collector.accounting.runs import Runs, joined
 from collector.parse import closing
@@ -25,15 +26,19 @@ class Parser:
     restores a state and hands over what came behind it gets the very same records.
     """
 
-    def __init__(self, settings: ParseSettings) -> None:
+    def __init__(self, settings: ParseSettings, registry: CollectorRegistry | None = None) -> None:
+        """Raises Unusable where the settings name a time zone that isn't known here."""
         self._settings = settings
         self._open: dict[str, OpenStream] = {}
         self._open_bytes = 0
         self._keys = StreamKeys()
         self._plan = Plan(settings)
         self._scratch = Scratch()
-        self.refused_times = 0
-        """Times in lines that were not believed (too far ahead, or before 1990), since the start."""
+        self._refused_times = Counter(
+            "deckwatch_parse_times_refused",
+            "Times in lines that were not believed, since they are too far ahead or before 1990",
+            registry=registry,
+        )
 
     def parse(self, entry: Accepted) -> RecordFrame:
         """Records that the entry completed. What may still go on is kept; gaps, ends of files and of streams close it.
@@ -106,7 +111,7 @@ class Parser:
         work.read(received_ns)
         work.join()
         work.describe()
-        self.refused_times += work.refused_times
+        self._refused_times.inc(work.refused_times)
         return work
 
     def _keep(self, key: str, stream: OpenStream | None) -> None:

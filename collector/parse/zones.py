@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -11,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deckwatch.runtime.faults import Unusable
+
+log = logging.getLogger(__name__)
 
 Table = npt.NDArray[np.int64]
 """Rows of (local second, seconds east of UTC), ascending; the first counts for everything before it too."""
@@ -92,6 +95,10 @@ class Zones:
         known = self._places.get(name)
         if known is None:
             table = zone_table(name) if len(self._places) < _MOST else None
+            if table is None:
+                log.warning(
+                    "an agent names the time zone %r, which is not known here: its lines have the default", name
+                )
             known = self._default if table is None else (len(self.rows), len(self.rows) + len(table))
             if table is not None:
                 self.rows = np.concatenate([self.rows, table])

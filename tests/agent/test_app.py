@@ -99,6 +99,18 @@ async def test_files_and_samples_arrive(tmp_path: Path, collector: FakeCollector
     assert not (tmp_path / "state" / "address").exists()
 
 
+@pytest.mark.parametrize("timezone", ["", "Europe/Berlin"])
+async def test_the_zone_of_a_hosts_lines_goes_with_them(
+    tmp_path: Path, collector: FakeCollector, settings: AgentSettings, timezone: str
+) -> None:
+    log = tmp_path / "app.log"
+    log.write_bytes(b"2026-01-02 03:04:05 one\n")
+    async with running(msgspec.structs.replace(settings, timezone=timezone)) as (address, _):
+        await until_drained(address)
+    contexts = {context for batch in collector.batches for context in batch.contexts if context.path == str(log)}
+    assert {context.timezone for context in contexts} == {timezone}
+
+
 async def test_lag_counts_what_the_collector_does_not_have(
     tmp_path: Path, collector: FakeCollector, settings: AgentSettings
 ) -> None:

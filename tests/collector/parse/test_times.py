@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from collector.parse.input import Accepted
 from collector.parse.parser import Parser
@@ -185,10 +186,11 @@ def test_no_time(line: str) -> None:
     ],
 )
 def test_wild_times_are_not_believed_and_counted(line: str, believed: bool) -> None:
-    feed = Feed(Format.PLAIN)
+    feed, registry = Feed(Format.PLAIN), CollectorRegistry()
+    feed.parser = Parser(ParseSettings(), registry)
     (record,) = feed.give(line.encode() + b"\n", eof=True)
     assert (record.ts != RECEIVED_NS, record.flags == 0) == (believed, believed)
-    assert feed.parser.refused_times == (not believed)
+    assert registry.get_sample_value("deckwatch_parse_times_refused_total") == (not believed)
 
 
 def test_how_far_ahead_is_believed_is_a_setting() -> None:
@@ -237,11 +239,14 @@ def by_host(*hosts: tuple[str, str, str]) -> list[int]:
     return [record.ts for record in records_of(frame)]
 
 
-def test_each_host_may_have_a_zone_of_its_own() -> None:
+def test_each_host_may_have_a_zone_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
     line = "2026-07-02 05:04:05 x"
     times = by_host(("a", "Europe/Berlin", line), ("b", "", line), ("c", "Asia/Tokyo", line), ("d", "No/Where", line))
     expected = ["2026-07-02T03:04:05Z", "2026-07-02T05:04:05Z", "2026-07-01T20:04:05Z", "2026-07-02T05:04:05Z"]
     assert times == [unix_ns(time) for time in expected]
+    assert [record.getMessage() for record in caplog.records] == [
+        "an agent names the time zone 'No/Where', which is not known here: its lines have the default"
+    ]
 
 
 @pytest.mark.parametrize("zone", ["No/Where", "../etc/passwd", "+25", "Berlin", "\0"])
