@@ -60,8 +60,8 @@ def to_lines(rows: pl.DataFrame, origins: Mapping[int, Origin]) -> list[str]:
 
 
 def body_members(message: str, body: int) -> str:
-    """`,"name":value...` of a body's fields under their public names; nulls are absent values."""
-    fields = {public_name(name): value for name, value in body_fields(message, body).items() if value is not None}
+    """`,"name":value...` of a body's fields under their public names."""
+    fields = {public_name(name): value for name, value in body_fields(message, body).items()}
     return "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
 
 

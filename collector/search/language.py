@@ -37,14 +37,12 @@ from collector.search.faults import QueryError
 from collector.search.fields import BODY, FLAG_NAMES, LEVEL_ALIASES, Kind, full_name, kind_of
 from collector.search.lexer import A_TERM, MAX_BYTES, Lexer
 from collector.search.relative import is_relative, relative_bound, resolved
+from collector.search.terms import Pattern, keyword_leaf, levels_like, pattern_of, plain_text, range_ends, text_leaf
 from collector.search.times import absolute_span, time_ns
 from collector.search.words import has_cjk, words
 from deckwatch.runtime.faults import Reject
 
-Pattern = tuple[q.AnyRun | q.AnyOne | str, ...]
-
 _MOST_WILDCARDS = 20  # in one term: each makes its regex larger, and the engine ends at 10 MB
-_CONTAINER_ID_PREFIX = re.compile(r"[0-9a-f]{8,63}")
 
 
 def parse(text: str, now_ns: int | None = None) -> q.Query:
@@ -104,11 +102,11 @@ class _Reader:
         return q.All() if q.All() in parts else q.Or(tuple(parts))
 
     def _field(self, node: tree.SearchField) -> q.Query:
-        name = "".join(part for part in _pattern(node.name) if isinstance(part, str))
-        if _pattern(node.name) != (name,):
+        name = "".join(part for part in pattern_of(node.name) if isinstance(part, str))
+        if pattern_of(node.name) != (name,):
             raise self._error("wildcards in a field's name are not supported", node, "one field's name")
         if name == "_exists_":
-            return self._exists(full_name(_plain(node.expr)))
+            return self._exists(full_name(plain_text(node.expr)))
         return self.read(node.expr, full_name(name))
 
     def _leaf(self, node: tree.Item, field: str) -> q.Query:
@@ -118,7 +116,7 @@ class _Reader:
             case tree.Range() | tree.From() | tree.To():
                 return self._range(node, field)
             case tree.Phrase():
-                return self._value(node, field, (_plain(node),))
+                return self._value(node, field, (plain_text(node),))
         return self._value(node, field, self._checked_pattern(node, node.value))
 
     # A term or a phrase
@@ -133,10 +131,10 @@ class _Reader:
                 return self._level(node, pattern)
             case Kind.TIME | Kind.NUMBER | Kind.FLAGS:
                 return self._column_value(node, field, pattern)
-        return _keyword(field, pattern)
+        return keyword_leaf(field, pattern)
 
     def _checked_pattern(self, node: tree.Item, raw: str) -> Pattern:
-        pattern = _pattern(raw)
+        pattern = pattern_of(raw)
         if sum(not isinstance(part, str) for part in pattern) > _MOST_WILDCARDS:
             raise self._error(f"the term has more than {_MOST_WILDCARDS} wildcards", node, "a /regex/")
         return pattern
@@ -150,7 +148,7 @@ class _Reader:
 
     def _text_value(self, node: tree.Item, field: str, pattern: Pattern) -> q.Query:
         if len(pattern) == 1 and isinstance(pattern[0], str):
-            return _text(field, pattern[0])
+            return text_leaf(field, pattern[0])
         core = tuple(part for part in pattern if part != q.AnyRun())
         if len(core) == 1 and isinstance(core[0], str) and has_cjk(core[0]):
             return q.Substring(field, core[0])
@@ -162,7 +160,7 @@ class _Reader:
         if len(pattern) == 1 and isinstance(pattern[0], str):
             return q.Level((self._level_code(node, pattern[0]),))
         expression = "".join(re.escape(p) if isinstance(p, str) else ".*" if p == q.AnyRun() else "." for p in pattern)
-        return q.Level(_levels_like(f"(?i:{expression})"))
+        return q.Level(levels_like(f"(?i:{expression})"))
 
     def _level_code(self, node: tree.Item, name: str) -> int:
         name = name.lower()
@@ -190,7 +188,7 @@ class _Reader:
     # Ranges and regexes
 
     def _range(self, node: tree.Range | tree.From | tree.To, field: str) -> q.Query:
-        low, high, low_in, high_in = _ends(node)
+        low, high, low_in, high_in = range_ends(node)
         if kind_of(field) is Kind.LEVEL:
             return self._level_range(low, high, low_in, high_in)
         for end in (low, high):
@@ -212,7 +210,7 @@ class _Reader:
     def _bound(self, node: tree.Item | None) -> str | None:
         if node is None:
             return None
-        pattern = _pattern(node.value) if isinstance(node, tree.Word) else (_plain(node),)
+        pattern = pattern_of(node.value) if isinstance(node, tree.Word) else (plain_text(node),)
         if len(pattern) != 1 or not isinstance(pattern[0], str):
             raise self._error("a bound takes no wildcards", node, "a value, or * alone for an open end")
         return pattern[0]
@@ -253,7 +251,7 @@ class _Reader:
             raise self._error(f"the regex is not valid: {reason}", node, "the syntax of Rust's regex crate") from None
         match kind_of(field):
             case Kind.LEVEL:
-                return q.Level(_levels_like(pattern))
+                return q.Level(levels_like(pattern))
             case Kind.TIME | Kind.NUMBER | Kind.FLAGS:
                 raise self._error(f"{field} takes no regex", node, "a value or a range")
         return q.Regex(field, pattern)
@@ -266,68 +264,8 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
-def _ends(node: tree.Range | tree.From | tree.To) -> tuple[tree.Item | None, tree.Item | None, bool, bool]:
-    """Low and high bound (None: open), and whether they belong to the range."""
-    match node:
-        case tree.From():
-            return _unless_open(node.a), None, node.include, True
-        case tree.To():
-            return None, _unless_open(node.a), True, node.include
-    return _unless_open(node.low), _unless_open(node.high), node.include_low, node.include_high
-
-
-def _unless_open(node: tree.Item) -> tree.Item | None:
-    return None if isinstance(node, tree.Word) and node.value == "*" else node
-
-
 def _conjunction(parts: list[q.Query]) -> q.Query:
     result: q.Query = q.All()
     for part in parts:
         result = q.both(result, part)
     return result
-
-
-def _text(field: str, text: str) -> q.Query:
-    """CJK, and what holds no word at all (`->`), is looked for as it stands."""
-    found = words(text)
-    if not found or has_cjk(text):
-        return q.Substring(field, text)
-    return q.Word(field, found[0]) if len(found) == 1 else q.Phrase(field, found)
-
-
-def _keyword(field: str, pattern: Pattern) -> q.Query:
-    if len(pattern) != 1 or not isinstance(pattern[0], str):
-        return q.Wildcard(field, pattern)
-    value = pattern[0]
-    if field == "container.image.name" and not re.search(r"[:@][^/]*$", value):
-        tags: tuple[q.Query, ...] = tuple(q.Wildcard(field, (value + mark, q.AnyRun())) for mark in ":@")
-        return q.Or((q.Term(field, value), *tags))
-    if field == "container.id" and _CONTAINER_ID_PREFIX.fullmatch(value):
-        return q.Wildcard(field, (value, q.AnyRun()))
-    return q.Term(field, value)
-
-
-def _levels_like(pattern: str) -> tuple[int, ...]:
-    names = pl.Series(list(LEVELS[1:]))
-    return tuple(code for code, like in enumerate(names.str.contains(f"^(?:{pattern})$"), start=1) if like)
-
-
-def _plain(node: tree.Item) -> str:
-    """The text of a phrase without its quotes, or of a word, with escapes resolved; wildcards stand for themselves."""
-    text: str = node.value[1:-1] if isinstance(node, tree.Phrase) else getattr(node, "value", "")
-    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
-
-
-def _pattern(raw: str) -> Pattern:
-    """A term as it was written: escapes resolved, wildcards told apart from what stands for itself."""
-    parts: list[q.AnyRun | q.AnyOne | str] = []
-    for match in re.finditer(r"\\(.)|(\*+)|(\?)|([^\\*?]+)", raw, flags=re.DOTALL):
-        escaped, run, one, plain = match.groups()
-        text = escaped or plain
-        if run or one:
-            parts.append(q.AnyRun() if run else q.AnyOne())
-        elif parts and isinstance(parts[-1], str):
-            parts[-1] += text
-        else:
-            parts.append(text)
-    return tuple(parts)

@@ -48,6 +48,7 @@ _MOST_WAITING_BYTES = 256 << 20
 """Of rows that one search holds beside the blocks being read. A sealed segment's blocks all begin at about the same
 time: with less than the text of the largest segment an ordinary search would take several passes."""
 _BODY_SAMPLE = 2000
+_BODY_BLOCKS = 64  # that are looked through for it, twice as many at most
 
 
 class EmbeddedSearch:
@@ -251,7 +252,8 @@ class EmbeddedSearch:
         """From a sample: the names of fields in bodies and how many of the records looked at have them."""
         counts: dict[str, int] = {}
         left = _BODY_SAMPLE
-        async for rows in self._each(plan.blocks, lambda block: scan.some_bodies(plan, block, 200)):
+        blocks = plan.blocks[:: max(1, len(plan.blocks) // _BODY_BLOCKS)]
+        async for rows in self._each(blocks, lambda block: scan.some_bodies(plan, block, 200)):
             for message, body in rows.head(left).iter_rows():
                 for name in body_fields(message, body):
                     counts[public_name(name)] = counts.get(public_name(name), 0) + 1
