@@ -269,6 +269,15 @@ async def test_tenants_never_mix(store: Harness) -> None:
     assert await search(store, tenant="nobody") == []
 
 
+async def test_progress_counts_what_could_be_skipped(tmp_path: Path) -> None:
+    async with STORES["embedded"](tmp_path) as store:
+        await fill(store, [many(seq, 30) for seq in range(3)], seal_each=2)
+        for text in ("container:nowhere", "level:fatal", "nothing"):
+            request = SearchRequest("default", parse(text), FIRST_NS, LAST_NS)
+            progress = [page.progress async for page in store.reader.search(request)]
+            assert (progress[-1].scanned_records, progress[-1].total_records) == (90, 90), text
+
+
 async def test_an_empty_store_answers(store: Harness) -> None:
     assert await search(store) == []
     assert await store.reader.count("default", parse("x"), FIRST_NS, LAST_NS) == 0

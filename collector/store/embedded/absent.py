@@ -23,6 +23,7 @@ from collector.store.embedded.snapshot import Block, Snapshot
 _MOST_BLOCKS = 8
 _MOST_BODIES = 500  # of a block
 _MOST_REMEMBERED = 10_000
+_FEW_VALUES = 3  # are all named where none is near
 _CONTAINER_ID = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -81,7 +82,8 @@ def _absent_value(leaf: FieldLeaf, everything: Plan) -> Absent | None:
     values = {origin_fields(origin).get(leaf.field, "") for origin in everything.origins.values()} - {""}
     if compile(leaf, everything.origins).origin_ids or _is_untagged(leaf.field, value, values):
         return None
-    return Absent(leaf.field, value, nearest(value, sorted(values)))
+    few = tuple(sorted(values)) if len(values) <= _FEW_VALUES else ()
+    return Absent(leaf.field, value, nearest(value, sorted(values)) or few)
 
 
 def _is_one_of_several(leaf: FieldLeaf, value: str) -> bool:

@@ -272,6 +272,8 @@ class EmbeddedSearch:
         """
         blocks = sorted(plan.blocks, key=lambda block: nearest(block, by, descending), reverse=descending)
         scanned = 0
+        if not blocks:  # all of it could be skipped: that is progress too
+            yield NOTHING, Progress(plan.skipped_rows, plan.total_rows)
         while True:
             waiting = Waiting(by, descending, limit, self._most_waiting_bytes)
             async with aclosing(self._pass(plan, by, descending, behind, blocks, waiting)) as pages:

@@ -64,6 +64,7 @@ def seal(store: EmbeddedStore, seq: int) -> None:
         ("container:deadbeef OR container.id:deadbeef", []),  # what --container asks for
         ("image:registry.test/web", []),
         ("image:registry.test/wbe", [Absent("container.image.name", "registry.test/wbe", ("registry.test/web:1.0", "registry.test/db:1.0"))]),
+        ("container:zzz", [Absent("container.name", "zzz", ("db", "web"))]),  # all that there are
         ("container.labels.app:*", []),
         ("container.labels.application:*", [Absent("container.labels.application", None, ("container.labels.app", "container.labels.team"))]),
         ("host:host-3", [Absent("host.name", "host-3", ("host-2", "host-1"))]),
