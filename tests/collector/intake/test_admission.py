@@ -81,6 +81,8 @@ def at(offset: int, text: bytes = TEXT) -> Position:
         pytest.param(at(8), [gap(4, 8)], Outcome.EXPECTED, at(8), (), id="gap declared before"),
         pytest.param(at(4), [gap(8, 9)], Outcome.EXPECTED, at(4), (), id="gap ahead"),
         pytest.param(at(4), [gap(4, -1)], Outcome.ACCEPTED, at(4), (), id="gap without known end"),
+        pytest.param(at(4), [chunk(8, 8)], Outcome.EXPECTED, at(4), (-1,), id="end of file, ahead: not taken"),
+        pytest.param(at(8), [chunk(8, 8)], Outcome.ACCEPTED, at(8), (0,), id="end of file"),
         pytest.param(
             at(4),
             [gap(4, 8), Chunk(0, 8, 77, crc32c(b"three\n", 77), b"three\n")],
@@ -100,7 +102,8 @@ def test_admission(
     assert admission.skips == skips
     assert admission.moves == ({KEY: position} if outcome is Outcome.ACCEPTED else {})
     assert admission.accepted_bytes == sum(
-        len(part.data) - skip for part, skip in zip([p for p in parts if isinstance(p, Chunk)], skips, strict=True)
+        len(part.data) - max(0, skip)
+        for part, skip in zip([p for p in parts if isinstance(p, Chunk)], skips, strict=True)
     )
 
 
@@ -118,3 +121,12 @@ def test_a_repeat_inside_one_batch_is_dropped() -> None:
     assert [one.outcome for one in admission.results] == [Outcome.ACCEPTED]
     assert admission.moves == {KEY: at(8)}
     assert admission.accepted_bytes == 8
+
+
+def test_a_gap_without_an_end_counts_once() -> None:
+    """It moves no position, so a repeat after a lost ack looks like the first one."""
+    first = admit(batch(gap(4, -1), gap(4, -1)), {KEY: at(4)}.get)
+    assert (first.gaps, first.open_gaps) == ((0,), ((KEY, 4),))
+    again = admit(batch(gap(4, -1)), {KEY: at(4)}.get, first.open_gaps.__contains__)
+    assert [one.outcome for one in again.results] == [Outcome.ACCEPTED]
+    assert (again.gaps, again.open_gaps, again.changes_nothing) == ((), (), True)

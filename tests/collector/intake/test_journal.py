@@ -236,3 +236,92 @@ async def test_a_full_disk_is_told_of_once_and_forgotten_when_it_is_well(
     assert caplog.text.count("works again") == 1
     assert payloads_of(journal) == [b"first", b"second"]
     await journal.close()
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_numbers_that_went_with_damage_are_not_given_again(tmp_path: Path, seed: int) -> None:
+    """A consumer that had come further than the store would take the new entries for those that it has had."""
+    await filled(tmp_path, 40)
+    rng = random.Random(seed)
+    victim = rng.choice(sorted(tmp_path.glob("*.journal"))[:-1])
+    if seed % 2:
+        victim.unlink()
+    else:
+        data = bytearray(victim.read_bytes())
+        data[rng.randrange(len(data))] ^= 0x55
+        victim.write_bytes(data)
+    journal = Journal(tmp_path, next_seq=0)
+    assert journal.damage is not None
+    assert journal.durable_seq >= 39
+    await journal.submit(Kind.BATCH, 1, b"on")
+    await journal.close()
+    again = Journal(tmp_path, next_seq=0)
+    assert again.damage is None  # the numbers in between are not missing
+    assert list(again.read(-1))[-1].payload == b"on"
+    assert again.durable_seq == journal.durable_seq
+    assert [entry.seq for entry in again.read(39)][-1] == again.durable_seq
+
+
+async def test_a_start_that_ended_before_it_bridged_the_damage_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(tmp_path, 40)
+    sorted(tmp_path.glob("*.journal"))[2].unlink()
+
+    def crash(self: Journal, next_seq: int) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_bridge", crash)
+        with pytest.raises(KeyboardInterrupt):
+            Journal(tmp_path, next_seq=0)
+    assert Journal(tmp_path, next_seq=0).durable_seq >= 39
+
+
+async def test_a_first_file_that_is_missing_is_damage(tmp_path: Path) -> None:
+    """What the files behind it say of positions counts what was lost as held."""
+    await filled(tmp_path, 50)
+    paths = sorted(tmp_path.glob("*.journal"))
+    paths[0].unlink()
+    visited: list[Entry] = []
+    journal = Journal(tmp_path, next_seq=0, visit=visited.append)
+    assert journal.damage is not None
+    assert journal.damage.after_seq == -1
+    assert not visited
+    assert not payloads_of(journal)
+
+
+async def test_a_start_hands_over_what_is_needed_while_it_checks_the_files(tmp_path: Path) -> None:
+    payloads = await filled(tmp_path, 50)
+    visited: list[Entry] = []
+    journal = Journal(tmp_path, next_seq=17, visit=visited.append)
+    assert [(entry.seq, entry.payload) for entry in visited] == list(enumerate(payloads))[17:]
+    await journal.close()
+
+
+async def test_a_file_that_cannot_be_deleted_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    payloads = await filled(tmp_path, 50)
+    journal = Journal(tmp_path)
+    files = len(list(tmp_path.glob("*.journal")))
+
+    def read_only(path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", read_only)
+        journal.trim(30)
+        journal.trim(40)
+    assert caplog.text.count("cannot be deleted") == 1
+    assert payloads_of(journal) == payloads
+    journal.trim(40)
+    assert len(list(tmp_path.glob("*.journal"))) < files
+    assert payloads_of(journal, 40) == payloads[41:]
+    await journal.close()
+
+
+async def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("a file where the folder should be")
+    with pytest.raises(Unusable, match="the journal cannot be opened"):
+        Journal(tmp_path / "journal")
