@@ -17,8 +17,14 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from collector.accounting.gaps import Gaps
+from collector.accounting.series import CompletenessSeries
+from collector.accounting.verify import Verifier
+from collector.api.accounting import AccountingApi
+from collector.api.dead_letters import DeadLetterApi
 from collector.api.logs import LogApi
 from collector.api.metrics import MetricsApi
+from collector.api.prometheus import PrometheusApi
 from collector.intake.epoch import mark_sealed, open_epoch, take_sealed
 from collector.intake.http import Intake
 from collector.intake.journal import Journal
@@ -28,10 +34,12 @@ from collector.intake.record import decode_moves
 from collector.metrics.exposition import Exposition, FamilySource
 from collector.metrics.head import Head
 from collector.metrics.lograte import LogRates
+from collector.metrics.tsdb.store import SampleStore
 from collector.parse.parser import Parser
 from collector.pipeline import Pipeline
 from collector.records import RecordConsumer
 from collector.settings import CollectorSettings
+from collector.store.embedded.metrics import StoreMetrics
 from collector.store.embedded.search import EmbeddedSearch
 from collector.store.embedded.store import EmbeddedStore
 from deckwatch.runtime.announce import Announced, announce
@@ -77,6 +85,7 @@ class Collector:
         self.registry = _registry()
         self.store = EmbeddedStore(folder / "store", settings.store, clock)
         known = _Known(self.store)
+        StoreMetrics(self.store, self.registry)
         self.journal = Journal(
             folder / "journal",
             segment_bytes=settings.intake.journal_segment_bytes,
@@ -109,15 +118,28 @@ class Collector:
             pending_bytes=self.pipeline.pending_bytes,
         )
         self.head = Head(clock, self.registry, silent_after_s=settings.metrics.silent_after_s)
+        self.history = SampleStore(folder / "samples", settings.metrics.history, clock, self.registry)
+        self.pipeline.add_keeper(self.history)
+        self.prometheus_api = PrometheusApi(self.history, settings.metrics.queries, clock)
         self.log_rates = LogRates(clock)
         self.pipeline.add_samples(self.head)
         self.pipeline.on_frame(self.log_rates.take)
         self.search = EmbeddedSearch(self.store, self.pipeline.pending_bytes)
-        self.log_api = LogApi(self.search, clock=clock, registry=self.registry)
+        self.gaps = Gaps(self.store.manifest, self.pipeline.pending_gaps, self.pipeline.account_of, self.search)
+        self.dead_letter_api = DeadLetterApi(self.store.letters, self.pipeline, clock)
+        self.log_api = LogApi(self.search, clock=clock, registry=self.registry, gaps=self.gaps)
+        verifier = Verifier(self.store, self.pipeline.cut, self.gaps, self.positions.durable_of)
+        self.accounting_api = AccountingApi(self.gaps, verifier, clock)
+        self.completeness = CompletenessSeries(
+            self.store.manifest, self.pipeline.pending_gaps, self.pipeline.account_of, verifier.books, clock
+        )
         self._families: list[FamilySource] = []
         self._registries: list[CollectorRegistry] = []
         self._routes: list[web.RouteDef] = []
         self._services: list[tuple[str, Service]] = []
+        self.add_families(self.completeness.families)
+        self.add_service("gaps", self.completeness.follow)
+        self.add_service("accounts", self.completeness.settle)
 
     # What others plug in ---------------------------------------------------------------------------------------
 
@@ -149,7 +171,8 @@ class Collector:
         app.add_routes(
             [web.get("/", self._index), web.get("/healthz", self._healthz), *self.intake.routes(), *metrics.routes()]
         )
-        app.add_routes([*self.log_api.routes(), *self._routes])
+        further = [*self.accounting_api.endpoints(), *self.dead_letter_api.endpoints()]
+        app.add_routes([*self.log_api.routes(further), *self.prometheus_api.routes(), *self._routes])
         return app
 
     async def _index(self, request: web.Request) -> web.Response:
@@ -181,6 +204,8 @@ class Collector:
             await server.close()
             await self.journal.close()
             self.pipeline.close()
+            self.prometheus_api.close()
+            self.history.close()
             self.search.close()
             self.store.close()
         if self.store.committed_seq >= self.journal.durable_seq:

@@ -7,24 +7,31 @@ Everything here runs in that one thread, in the order of the journal. What has t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter
 
+from collector.accounting.counting import Accounts
+from collector.accounting.cut import Cut, letter_runs
+from collector.accounting.runs import Runs, joined
+from collector.deadletters.isolate import isolate
+from collector.deadletters.letter import of_bytes, of_entry, of_open
+from collector.deadletters.redrive import Redriven, Wish, redrive
 from collector.intake.journal import Journal
 from collector.intake.journal_file import Entry, Kind, first_seq_of
 from collector.intake.record import BatchRecord, decode_record
 from collector.parse.input import Accepted
 from collector.parse.parser import Parser
-from collector.parse.state import CloseDecision
-from collector.records import RecordConsumer, RecordFrame
+from collector.parse.state import CloseDecision, OpenStream
+from collector.records import RecordConsumer, RecordFrame, SampleKeeper
+from collector.store.embedded.letter_changes import LetterChanges, Tried
 from collector.store.embedded.manifest import DeadLetter, GapRow
 from collector.store.embedded.store import EmbeddedStore, Sealing
 from deckwatch.runtime.faults import Reject
-from deckwatch.wire.codec import decode_batch, unpack_frames
+from deckwatch.wire.codec import cut_frames, decode_batch, decode_frame
 from deckwatch.wire.identity import stream_key
-from deckwatch.wire.model import Batch, Event, Format, Gap, Position, Samples, StreamId
+from deckwatch.wire.model import Batch, Event, Format, Frame, Gap, Position, Samples, StreamId
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +44,7 @@ class Told(msgspec.Struct, frozen=True):
 
     seq: int
     host: str
-    what: Samples | Event | tuple[StreamId, Gap] | RecordFrame
+    what: Samples | Event | tuple[StreamId, Gap] | RecordFrame | Redriven
 
 
 class Cached(msgspec.Struct, frozen=True):
@@ -45,6 +52,7 @@ class Cached(msgspec.Struct, frozen=True):
 
     entry: Entry
     batch: Batch | None  # decoded already
+    accepted_bytes: int = 0  # as intake counted them
 
     @property
     def size_bytes(self) -> int:
@@ -61,6 +69,20 @@ class Uncommitted(msgspec.Struct):
     gaps: list[GapRow] = []
     dead_letters: list[DeadLetter] = []
     letter_bytes: int = 0
+    redriven: list[str] = []  # ids of dead letters that became records
+    tried: list[Tried] = []
+
+    @property
+    def touches_letters(self) -> bool:
+        return bool(self.dead_letters or self.redriven or self.tried)
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    """What the last sealing took besides records: it may not be committed yet."""
+
+    gaps: tuple[GapRow, ...] = ()
+    letters: dict[str, Runs] = {}
+    redriven: tuple[str, ...] = ()
 
 
 class Waiting:
@@ -106,7 +128,10 @@ class Applier:
         self.open_bytes = parser.open_bytes
         self.record_count = 0
         self.records: list[RecordConsumer] = []
+        self.keepers: list[SampleKeeper] = []
         self.uncommitted = Uncommitted()
+        self.accounts = Accounts(store.manifest.accounts(), store.manifest.positions())
+        self._sealing = _Taken()
         self.metrics = _Metrics(registry)
         self._waiting = waiting
         self._parser = parser
@@ -134,28 +159,46 @@ class Applier:
                 return len(entry.payload) + self._apply_batch(cached, told)
             case Kind.DECISION:
                 self._apply_decision(entry, told)
+            case Kind.REDRIVE:
+                self._redrive(entry, told)
             case Kind.HOLE:
                 pass  # what had these numbers is gone, and asked for again
         return len(entry.payload)
 
     def _apply_decision(self, entry: Entry, told: list[Told]) -> None:
         decision = msgspec.msgpack.decode(entry.payload, type=CloseDecision)
-        self._deliver(self._parser.close(entry.seq, entry.received_ns, decision), told)
+        try:
+            frame = self._parser.close(entry.seq, entry.received_ns, decision)
+        except Exception as fault:
+            # As with a batch: what can't be parsed is kept, and nobody else's lines wait for it.
+            log.exception("what is open at entry %d can't be closed; it is kept as dead letters", entry.seq)
+            keys = (*(group.key for group in decision.groups), *decision.cut)
+            self._bury_open(entry, self._parser.give_up(keys), repr(fault))
+            return
+        self._deliver(frame, told)
 
     def _apply_batch(self, cached: Cached, told: list[Told]) -> int:
         """Bytes that were new."""
         entry = cached.entry
-        record = decode_record(entry.payload)
-        batch = cached.batch or decode_batch(record.body, limit_bytes=1 << 31)
+        try:
+            record = decode_record(entry.payload)
+            batch = cached.batch or decode_batch(record.body, limit_bytes=1 << 31)
+        except (Reject, msgspec.DecodeError) as fault:
+            # It was decoded when it was accepted: a fault of ours, over which nothing else may wait.
+            log.error("entry %d can't be read and is kept whole as a dead letter: %s", entry.seq, fault)
+            self._keep_letter(of_entry(entry, str(fault)))
+            self.applied_bytes += cached.accepted_bytes
+            return 0
         keys = [stream_key(stream.id) for stream in batch.streams]
         self.uncommitted.positions.update(record.moves)
+        self.accounts.admit(entry.received_ns, batch, record, keys)
         self.uncommitted.unlisted.difference_update(record.moves)
         self.uncommitted.unlisted.update(keys[end.stream] for end in batch.ends if not end.listed)
-        self._parse(entry, batch, record, told)
-        for place in record.gaps:
+        for place in record.gaps:  # before the records: whoever sees those must be able to know of the gap
             gap = batch.gaps[place]
             told.append(Told(entry.seq, batch.host, (batch.streams[gap.stream].id, gap)))
             self.uncommitted.gaps.append(_gap_row(entry, batch, gap, keys[gap.stream]))
+        self._parse(entry, batch, record, told)
         for chunk, skip in zip(batch.chunks, record.skips, strict=True):
             if batch.streams[chunk.stream].format is Format.FRAMES and 0 <= skip < len(chunk.data):
                 self._unpack(entry, batch, chunk.stream, chunk.start + skip, chunk.data[skip:], told)
@@ -164,71 +207,141 @@ class Applier:
         return record.accepted_bytes
 
     def _parse(self, entry: Entry, batch: Batch, record: BatchRecord, told: list[Told]) -> None:
+        accepted = Accepted(entry.seq, entry.received_ns, batch, record.skips)
         try:
-            frame = self._parser.parse(Accepted(entry.seq, entry.received_ns, batch, record.skips))
+            frame = self._parser.parse(accepted)
         except Exception as fault:
             # A fault of ours over somebody's bytes must not stop everybody's: the bytes are kept, and said to be.
             log.exception(
-                "entry %d of host %s can't be parsed; its bytes are kept as dead letters", entry.seq, batch.host
+                "entry %d of host %s: lines that can't be parsed are kept as dead letters", entry.seq, batch.host
             )
-            for chunk, skip in zip(batch.chunks, record.skips, strict=True):
-                if 0 <= skip < len(chunk.data) and batch.streams[chunk.stream].format is not Format.FRAMES:
-                    self._bury(entry, batch, chunk.stream, chunk.start + skip, repr(fault), chunk.data[skip:])
-            return
+            parted = isolate(self._parser, accepted)
+            self._bury_open(entry, parted.given_up, repr(fault))
+            for one in parted.poison:
+                self._keep_letter(of_bytes(entry, batch, one.stream, one.start, one.data, one.reason))
+            frame = parted.frame
         self._deliver(frame, told)
 
-    def _bury(self, entry: Entry, batch: Batch, stream: int, start: int, reason: str, payload: bytes) -> None:
-        letters, info = self.uncommitted.dead_letters, batch.streams[stream]
-        part = letters[-1].part + 1 if letters and letters[-1].seq == entry.seq else 0
-        letters.append(
-            DeadLetter(
-                seq=entry.seq,
-                part=part,
-                received_ns=entry.received_ns,
-                tenant=info.tenant,
-                host=batch.host,
-                source=info.id.source,
-                key=stream_key(info.id),
-                start=start,
-                format=info.format,
-                context=msgspec.msgpack.encode(batch.contexts[info.context]),
-                reason=reason,
-                attempts=0,
-                tried_ns=0,
-                payload=payload,
-            )
-        )
-        self.uncommitted.letter_bytes += len(payload)
+    def _bury_open(self, entry: Entry, streams: Iterable[OpenStream], reason: str) -> None:
+        for stream in streams:
+            account = self.accounts.of(stream.key)
+            for letter in of_open(entry, stream, account.id.source if account else "", reason):
+                self._keep_letter(letter)
+
+    def _keep_letter(self, letter: DeadLetter) -> None:
+        letters = self.uncommitted.dead_letters
+        part = letters[-1].part + 1 if letters and letters[-1].seq == letter.seq else 0
+        letters.append(msgspec.structs.replace(letter, part=part))
+        self.uncommitted.letter_bytes += len(letter.payload)
         self.metrics.dead_letters.inc()
 
     def _unpack(self, entry: Entry, batch: Batch, stream: int, start: int, data: bytes, told: list[Told]) -> None:
+        """A frame that can't be read costs no other one, unless it can't be told where that begins."""
+        behind = 0
         try:
-            for frame in unpack_frames(data):
-                told.append(Told(entry.seq, batch.host, frame))
+            for at, end in cut_frames(data):
+                behind = end
+                try:
+                    self._keep_frame(entry.seq, batch.host, decode_frame(data, at, end), told)
+                except Reject as fault:
+                    self._bury_frames(entry, batch, stream, start + at, data[at:end], fault)
         except Reject as fault:
-            log.error("samples of host %s can't be read and are kept as a dead letter: %s", batch.host, fault)
-            self._bury(entry, batch, stream, start, str(fault), data)
+            self._bury_frames(entry, batch, stream, start + behind, data[behind:], fault)
+
+    def _keep_frame(self, seq: int, host: str, frame: Frame, told: list[Told]) -> None:
+        told.append(Told(seq, host, frame))
+        if isinstance(frame, Samples):
+            for keeper in self.keepers:
+                if seq > keeper.position():
+                    self._keep(keeper, host, frame)
+
+    def keep_all(self, frames: Sequence[tuple[str, Samples]], durable: bool) -> None:
+        """See Pipeline.keep_samples()."""
+        for keeper in self.keepers:
+            for host, samples in frames:
+                self._keep(keeper, host, samples)
+            if durable:
+                keeper.commit(self.seq)
+
+    def _keep(self, keeper: SampleKeeper, host: str, samples: Samples) -> None:
+        try:
+            keeper.take(host, samples)
+        except Reject as fault:
+            log.error("%s: a frame of host %s can't be kept: %s", keeper.name, host, fault)
+            self.metrics.consumer_failures.labels(keeper.name).inc()
+
+    def _bury_frames(self, entry: Entry, batch: Batch, stream: int, start: int, data: bytes, fault: Reject) -> None:
+        log.error("samples of host %s can't be read and are kept as a dead letter: %s", batch.host, fault)
+        self._keep_letter(of_bytes(entry, batch, stream, start, data, str(fault)))
+
+    def _redrive(self, entry: Entry, told: list[Told]) -> None:
+        wish = msgspec.msgpack.decode(entry.payload, type=Wish)
+        found = redrive(entry, wish, self._store.letters, self._parser.settings, in_flight=self._in_flight())
+        self.uncommitted.redriven += found.done
+        self.uncommitted.tried += found.tried(entry.received_ns)
+        self._store.letters.in_flight = self._in_flight()
+        for outcome in found.outcomes:
+            self.metrics.redriven.labels("failed" if outcome.error else "stored").inc()
+        self._deliver(found.frame, told)
+        for host, frame in found.frames:
+            self._keep_frame(entry.seq, host, frame, told)
+        told.append(Told(entry.seq, "", found))
+
+    def _in_flight(self) -> frozenset[str]:
+        """Letters that became records and may be in the manifest still."""
+        return frozenset((*self.uncommitted.redriven, *self._sealing.redriven))
 
     def _deliver(self, frame: RecordFrame, told: list[Told]) -> None:
         if frame.rows.is_empty():
             return
         self._store.append(frame)
         told.append(Told(frame.seq, "", frame))
+        self.accounts.made(frame)
         self.record_count += frame.rows.height
         self.metrics.records.inc(frame.rows.height)
         for consumer in self.records:
             if frame.seq > consumer.position():
-                consumer.consume(frame)
+                self._consume(consumer, frame)
+
+    def _consume(self, consumer: RecordConsumer, frame: RecordFrame) -> None:
+        try:
+            consumer.consume(frame)
+        except Exception:
+            # The records are in the store; what the consumer makes of them is wrong by this frame, and said to be.
+            log.exception("%s: failed over the records of entry %d", consumer.name, frame.seq)
+            self.metrics.consumer_failures.labels(consumer.name).inc()
 
     def begin_seal(self) -> Sealing:
         """Raises Retry where a consumer can't commit: then nothing has been taken."""
         seq = self.seq  # the event loop may not have heard yet of what was just applied
         for consumer in self.records:
             consumer.commit(seq)
+        for keeper in self.keepers:
+            keeper.commit(seq)
         changed, self.uncommitted = self.uncommitted, Uncommitted()
+        self._sealing = _Taken(tuple(changed.gaps), letter_runs(changed.dead_letters), tuple(changed.redriven))
+        self._store.letters.in_flight = self._in_flight()
         return self._store.begin_seal(
-            seq, self._parser.state(), changed.positions, changed.unlisted, changed.gaps, changed.dead_letters
+            seq,
+            self._parser.state(),
+            changed.positions,
+            changed.unlisted,
+            changed.gaps,
+            changed.dead_letters,
+            self.accounts.take_changed(),
+            LetterChanges(tuple(changed.redriven), tuple(changed.tried)),
         )
+
+    def cut(self) -> Cut:
+        """All that is known of all streams at the entry that was applied last."""
+        pending, letters = self.pending_gaps(), letter_runs(self.uncommitted.dead_letters)
+        for key, runs in self._sealing.letters.items():
+            letters[key] = joined(letters.get(key, ()), runs)
+        return Cut(self.seq, self._store.snapshot(), self.accounts.copied(), self._parser.open_runs(), pending, letters)
+
+    def pending_gaps(self) -> tuple[GapRow, ...]:
+        """Those that may not be in the manifest yet. From any thread; to be asked before the manifest."""
+        return (*self._sealing.gaps, *self.uncommitted.gaps)
 
 
 def _gap_row(entry: Entry, batch: Batch, gap: Gap, key: str) -> GapRow:
@@ -253,4 +366,16 @@ class _Metrics:
         self.records = Counter("deckwatch_collector_records", "Records made searchable", registry=registry)
         self.dead_letters = Counter(
             "deckwatch_collector_dead_letters", "What could not be taken for what it claimed to be", registry=registry
+        )
+        self.redriven = Counter(
+            "deckwatch_collector_dead_letters_redriven",
+            "Dead letters that were tried again, by outcome: stored or failed",
+            ["outcome"],
+            registry=registry,
+        )
+        self.consumer_failures = Counter(
+            "deckwatch_collector_consumer_failures",
+            "Frames of records or samples over which a consumer failed",
+            ["consumer"],
+            registry=registry,
         )

@@ -9,25 +9,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from collector.accounting.account import StreamAccount
+from collector.accounting.cut import Cut
 from collector.apply import Applier, Cached, Told, Waiting
+from collector.deadletters.redrive import Redriven, Wish
 from collector.intake.admission import Admission
 from collector.intake.journal import Journal
 from collector.intake.journal_file import Entry, Kind
 from collector.parse.parser import Parser
 from collector.parse.state import CloseDecision
-from collector.records import RecordConsumer, RecordFrame, SampleConsumer
+from collector.records import RecordConsumer, RecordFrame, SampleConsumer, SampleKeeper
+from collector.store.embedded.manifest import GapRow
 from collector.store.embedded.store import EmbeddedStore, Sealing
 from collector.warm import warm
 from deckwatch.runtime.backoff import Backoff
 from deckwatch.runtime.clock import Clock
-from deckwatch.runtime.faults import Reject, Retry
+from deckwatch.runtime.faults import Retry
 from deckwatch.wire.model import Batch, Event, Gap, Samples, StreamId
 
 log = logging.getLogger(__name__)
@@ -37,7 +41,18 @@ T = TypeVar("T")
 _CLOSE_EVERY_S = 0.1
 _GROUP_AGE_NS = 1_000_000_000  # a trace that nothing was added to for so long is complete
 _MAINTAIN_EVERY_S = 5.0
+_CATCH_UP_S = 10.0
 _HELD_UP_S = 0.1  # between two attempts to begin a sealing that somebody holds up
+
+
+def _hand_over(consumer: SampleConsumer, one: Told) -> None:
+    match one.what:
+        case Samples():
+            consumer.take_samples(one.seq, one.host, one.what)
+        case Event():
+            consumer.take_event(one.seq, one.host, one.what)
+        case (StreamId() as stream, Gap() as gap):
+            consumer.take_gap(one.seq, one.host, stream, gap)
 
 
 class Pipeline:
@@ -75,6 +90,12 @@ class Pipeline:
         self._sealing: asyncio.Task[None] | None = None
         self._beginning = asyncio.Lock()
         self._held_up = False
+        self._redrives: dict[int, asyncio.Future[Redriven]] = {}  # by seq
+        self._not_taken = Counter(
+            "deckwatch_collector_samples_not_taken",
+            "Samples, events and gaps over which a consumer failed",
+            registry=registry,
+        )
         self._seals = Counter("deckwatch_store_seals", "Sealings that were committed", registry=registry)
         pending = Gauge("deckwatch_collector_pending_bytes", "Acknowledged and not searchable yet", registry=registry)
         pending.set_function(self.pending_bytes)
@@ -82,6 +103,15 @@ class Pipeline:
     def add_records(self, consumer: RecordConsumer) -> None:
         """Before `run`. A consumer behind the store gets only what the journal still has: see RecordConsumer."""
         self._applier.records.append(consumer)
+
+    def add_keeper(self, keeper: SampleKeeper) -> None:
+        """Before `run`, like add_records()."""
+        self._applier.keepers.append(keeper)
+
+    async def keep_samples(self, frames: Sequence[tuple[str, Samples]], *, durable: bool) -> None:
+        """Samples that came another way than through the journal (host, samples). `durable`: when it returns they are
+        on disk (raises Retry where they can't be); else they are after the next sealing."""
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._applier.keep_all, frames, durable)
 
     def on_frame(self, listener: Callable[[RecordFrame], None]) -> None:
         """Told of each frame in the event loop's thread, after it can be found. Not durable: no replay is asked for."""
@@ -100,7 +130,7 @@ class Pipeline:
     def offer(self, entry: Entry, batch: Batch, admission: Admission) -> None:
         """A durable entry; called in the order of `seq`."""
         self._acked_bytes += admission.accepted_bytes
-        self._put(Cached(entry, batch))
+        self._put(Cached(entry, batch, admission.accepted_bytes))
 
     def _put(self, cached: Cached) -> None:
         self._waiting.put(cached)
@@ -112,6 +142,23 @@ class Pipeline:
         after a restart goes on."""
         waiting = self._acked_bytes - self._applier.applied_bytes + self._applier.open_bytes
         return max(waiting, 1) if self._applied_seq < self._journal.durable_seq else waiting
+
+    async def cut(self) -> Cut:
+        """All that is known of all streams, between two entries: those that were durable when it was asked, unless the
+        pipeline is held up for long."""
+        asked = self._journal.durable_seq
+        until = self._clock.monotonic() + _CATCH_UP_S
+        while self._applied_seq < asked and self._clock.monotonic() < until:
+            await self._clock.sleep(_HELD_UP_S)
+        return await self._in_worker(self._applier.cut)
+
+    def pending_gaps(self) -> tuple[GapRow, ...]:
+        """Those that may not be in the manifest yet; to be asked before the manifest."""
+        return self._applier.pending_gaps()
+
+    def account_of(self, key: str) -> StreamAccount | None:
+        """Who a stream is."""
+        return self._applier.accounts.of(key)
 
     # The loop --------------------------------------------------------------------------------------------------
 
@@ -158,21 +205,22 @@ class Pipeline:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *values)
 
     def _tell(self, one: Told) -> None:
+        if isinstance(one.what, Redriven):
+            waiting = self._redrives.pop(one.seq, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(one.what)
+            return
         if isinstance(one.what, RecordFrame):
             for listener in self._frame_listeners:
                 listener(one.what)
             return
         for consumer in self._samples:
-            match one.what:
-                case Samples():
-                    try:
-                        consumer.take_samples(one.seq, one.host, one.what)
-                    except Reject as fault:
-                        log.warning("samples of host %s were refused: %s", one.host, fault)
-                case Event():
-                    consumer.take_event(one.seq, one.host, one.what)
-                case (StreamId() as stream, Gap() as gap):
-                    consumer.take_gap(one.seq, one.host, stream, gap)
+            try:
+                _hand_over(consumer, one)
+            except Exception:
+                # Their arrays were compared with their schemas before; a fault of ours must not end the pipeline.
+                log.exception("what entry %d of host %s says can't be taken", one.seq, one.host)
+                self._not_taken.inc()
 
     # Groups that wait for more lines ---------------------------------------------------------------------------
 
@@ -194,6 +242,38 @@ class Pipeline:
             await self._journal.submit(
                 Kind.DECISION, self._clock.now_ns(), payload, lambda entry: self._put(Cached(entry, None))
             )
+
+    # Dead letters ----------------------------------------------------------------------------------------------
+
+    async def commit_letters(self, timeout_s: float = 10.0) -> None:
+        """When it returns the manifest has every dead letter of what was durable when it was called, and none that
+        became records. Raises Retry."""
+        asked = self._journal.durable_seq
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._applied_seq < asked:
+                    await self._clock.sleep(_HELD_UP_S)
+                if self._sealing is not None:
+                    await asyncio.shield(self._sealing)
+                while self._applier.uncommitted.touches_letters:
+                    await self._begin_seal()
+                    if self._held_up:
+                        await self._clock.sleep(_HELD_UP_S)
+                    elif self._sealing is not None:
+                        await asyncio.shield(self._sealing)
+        except TimeoutError:
+            raise Retry("the store can't commit at the moment: is its disk full?", after_s=5.0) from None
+
+    async def redrive(self, wish: Wish) -> Redriven:
+        """Try dead letters of the manifest again. Raises Retry where that can't be journaled."""
+        done: asyncio.Future[Redriven] = asyncio.get_running_loop().create_future()
+
+        def durable(entry: Entry) -> None:
+            self._redrives[entry.seq] = done
+            self._put(Cached(entry, None))
+
+        await self._journal.submit(Kind.REDRIVE, self._clock.now_ns(), msgspec.msgpack.encode(wish), durable)
+        return await done
 
     # Sealing and maintenance -----------------------------------------------------------------------------------
 
@@ -255,9 +335,11 @@ class Pipeline:
                 await loop.run_in_executor(self._maintenance, self._store.retain)
                 await loop.run_in_executor(self._maintenance, self._store.compact_all)
                 seen_before_ns = self._clock.now_ns() - int(self._forget_streams_s * 1e9)
-                self._forget(
-                    await loop.run_in_executor(self._maintenance, self._store.manifest.forget_streams, seen_before_ns)
+                forgotten = await loop.run_in_executor(
+                    self._maintenance, self._store.manifest.forget_streams, seen_before_ns
                 )
+                await self._in_worker(self._applier.accounts.forget, forgotten)
+                self._forget(forgotten)
             except Exception as error:
                 # Old segments that can't be dropped or put together are no reason to take nothing new.
                 if not failing:

@@ -129,6 +129,12 @@ class Gaps:
         return timed
 
 
+def source_name(row: GapRow, account: StreamAccount | None) -> str:
+    """Whose gap it is, for people: the container's name, else the path."""
+    container = account.context.container if account else None
+    return (container.name or container.id) if container else row.source
+
+
 def matching(views: Sequence[GapView], query: Query) -> list[GapView]:
     """Gaps of streams of which some record may match."""
     if isinstance(query, All) or not views:

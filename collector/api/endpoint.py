@@ -32,7 +32,7 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """A GET endpoint. `answers` maps media types to the schema of the answer."""
+    """`answers` maps media types to the schema of the answer."""
 
     path: str
     summary: str
@@ -40,9 +40,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     parameters: tuple[Parameter, ...]
     answers: Mapping[str, Mapping[str, Any]]
     handler: Callable[[Arguments], Awaitable[web.StreamResponse]]
+    method: str = "GET"
 
     def route(self) -> web.RouteDef:
-        return web.get(self.path, self.handle)
+        return web.route(self.method, self.path, self.handle)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         try:

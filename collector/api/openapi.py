@@ -28,13 +28,20 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Deckwatch collector", "version": deckwatch.__version__},
-        "paths": {endpoint.path: {"get": _operation(endpoint)} for endpoint in endpoints},
+        "paths": _paths(endpoints),
         "components": {
             "schemas": {"Error": _ERROR},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
     }
+
+
+def _paths(endpoints: Sequence[Endpoint]) -> dict[str, dict[str, Any]]:
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return paths
 
 
 def endpoint(others: Sequence[Endpoint]) -> Endpoint:
@@ -56,7 +63,7 @@ def endpoint(others: Sequence[Endpoint]) -> Endpoint:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     return {
-        "operationId": endpoint.path.removeprefix("/api/v1/").replace("/", "_").replace(".", "_"),
+        "operationId": _operation_id(endpoint),
         "summary": endpoint.summary,
         "description": endpoint.description,
         "parameters": [_parameter(parameter) for parameter in endpoint.parameters],
@@ -68,6 +75,11 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             **{status: _fault(why) for status, why in _FAULTS.items()},
         },
     }
+
+
+def _operation_id(endpoint: Endpoint) -> str:
+    name = endpoint.path.removeprefix("/api/v1/").replace("/", "_").replace(".", "_").replace("-", "_")
+    return name if endpoint.method == "GET" else f"{endpoint.method.lower()}_{name}"
 
 
 _FAULTS = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -44,6 +46,18 @@ def build_rows(work: Work, origins: Table) -> pl.DataFrame:
 def build_frame(seq: int, received_ns: int, work: Work) -> RecordFrame:
     origins, places = _origins(work.segments)
     return RecordFrame(seq, received_ns, origins, build_rows(work, places))
+
+
+def together(seq: int, received_ns: int, frames: Sequence[RecordFrame]) -> RecordFrame:
+    """Frames of one entry as one: whoever reads in the order of arrival takes an entry's records at once."""
+    if len(frames) == 1:
+        return frames[0]
+    origins: list[Origin] = []
+    parts = [empty_rows()]
+    for frame in frames:
+        parts.append(frame.rows.with_columns(pl.col("origin") + len(origins)))
+        origins += frame.origins
+    return RecordFrame(seq, received_ns, tuple(origins), pl.concat(parts))
 
 
 def _origins(segments: list[Segment]) -> tuple[tuple[Origin, ...], Table]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from prometheus_client import CollectorRegistry, Counter
 
@@ -43,12 +45,14 @@ class Parser:
     def parse(self, entry: Accepted) -> RecordFrame:
         """Records that the entry completed. What may still go on is kept; gaps, ends of files and of streams close it.
 
-        Raises Reject where a batch has more than 2 GiB of text; nothing has changed then.
+        Raises Reject where a batch has more than 2 GiB of text. Whatever it raises, nothing has changed then.
         """
         work = self._work(cut_into_segments(entry, self._open, self._keys), entry.received_ns)
-        for segment, kept in zip(work.segments, work.kept(entry.received_ns), strict=True):
-            self._keep(segment.key, kept)
-        return build_frame(entry.seq, entry.received_ns, work)
+        kept = list(work.kept(entry.received_ns))
+        frame = build_frame(entry.seq, entry.received_ns, work)
+        for segment, stream in zip(work.segments, kept, strict=True):
+            self._keep(segment.key, stream)
+        return frame
 
     def close_due(self, now_ns: int, max_age_ns: int = 1_000_000_000) -> CloseDecision | None:
         """What has waited long enough for a next line, to be journaled and handed to `close`; None for nothing.
@@ -66,21 +70,51 @@ class Parser:
         )
 
     def close(self, seq: int, received_ns: int, decision: CloseDecision) -> RecordFrame:
-        """Records of the groups that were decided upon, as far as they still stand as they did then."""
+        """Records of the groups that were decided upon, as far as they still stand as they did then. Whatever it
+        raises, nothing has changed then."""
         segments: list[Segment] = []
+        left_open: dict[str, OpenStream | None] = {}
         for key, closed in _by_stream(decision, self._open).items():
             stream = self._open[key]
             left = tuple(group for group in stream.groups if group not in closed)
             segment = Segment.of_open(msgspec.structs.replace(stream, groups=closed), EOF)
             segment.parts, segment.end = [], segment.start  # its line without an end stays
             segments.append(segment)
-            self._keep(key, msgspec.structs.replace(stream, groups=left) if left or stream.rest or stream.mid else None)
+            stays = left or stream.rest or stream.mid
+            left_open[key] = msgspec.structs.replace(stream, groups=left) if stays else None
         for key in decision.cut:
             cut = self._open.get(key)
             if cut is not None:
                 segments.append(Segment.of_open(cut, CUT))
-                self._keep(key, None)
-        return build_frame(seq, received_ns, self._work(segments, received_ns))
+                left_open[key] = None
+        frame = build_frame(seq, received_ns, self._work(segments, received_ns))
+        for key, kept in left_open.items():
+            self._keep(key, kept)
+        return frame
+
+    def give_up(self, keys: Iterable[str]) -> list[OpenStream]:
+        """What is kept of these streams, which is kept no more: it can't be parsed."""
+        found = [stream for key in dict.fromkeys(keys) if (stream := self._open.get(key)) is not None]
+        for stream in found:
+            self._keep(stream.key, None)
+        return found
+
+    def is_sound(self, key: str) -> bool:
+        """Could what is kept of a stream be closed? It stays as it is."""
+        stream = self._open.get(key)
+        try:
+            if stream is not None:
+                build_frame(0, 0, self._work([Segment.of_open(stream, EOF)], 0))
+        except Exception:
+            return False  # whatever the fault: its text has to be kept elsewhere
+        return True
+
+    def key_of(self, stream: StreamId) -> str:
+        return self._keys.of(stream)
+
+    @property
+    def settings(self) -> ParseSettings:
+        return self._settings
 
     def state(self) -> bytes:
         """Everything that is kept, to be committed together with the position of the last entry."""

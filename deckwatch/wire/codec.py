@@ -9,7 +9,7 @@ import msgspec
 import zstandard
 
 from deckwatch.runtime.faults import Reject
-from deckwatch.wire.model import Ack, Batch, Frame
+from deckwatch.wire.model import Ack, Batch, Frame, Samples
 
 BATCH_TYPE = "application/vnd.deckwatch.batch+msgpack"
 ACK_TYPE = "application/vnd.deckwatch.ack+msgpack"
@@ -79,17 +79,40 @@ def pack_frame(frame: Frame) -> bytes:
 
 def unpack_frames(data: bytes) -> Iterator[Frame]:
     """Frames of a chunk; chunks of a spool are cut between frames. Raises Reject on a damaged one."""
-    view = memoryview(data)
+    for at, end in cut_frames(data):
+        yield decode_frame(data, at, end)
+
+
+def cut_frames(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where each frame of a chunk begins, its length included, and ends. Raises Reject where that can't be told."""
     at = 0
-    while at < len(view):
-        if at + 4 > len(view):
+    while at < len(data):
+        if at + 4 > len(data):
             raise Reject(f"a frame's length is cut at byte {at}")
-        (length,) = _LENGTH.unpack_from(view, at)
-        at += 4
-        if at + length > len(view):
-            raise Reject(f"a frame of {length} bytes is cut at byte {at}")
-        try:
-            yield _frame_decoder.decode(view[at : at + length])
-        except msgspec.DecodeError as error:
-            raise Reject(f"no frame at byte {at}: {error}") from None
-        at += length
+        end = at + 4 + int(_LENGTH.unpack_from(data, at)[0])
+        if end > len(data):
+            raise Reject(f"a frame of {end - at - 4} bytes is cut at byte {at + 4}")
+        yield at, end
+        at = end
+
+
+def decode_frame(data: bytes, at: int, end: int) -> Frame:
+    """Raises Reject where it is none, or where the arrays of its samples don't fit their schemas."""
+    try:
+        frame = _frame_decoder.decode(memoryview(data)[at + 4 : end])
+    except msgspec.DecodeError as error:
+        raise Reject(f"no frame at byte {at + 4}: {error}") from None
+    if isinstance(frame, Samples):
+        _check_arrays(frame)
+    return frame
+
+
+def _check_arrays(samples: Samples) -> None:
+    for place, target in enumerate(samples.targets):
+        if not 0 <= target.schema < len(samples.schemas):
+            raise Reject(f"samples of {samples.source}: target {place} names schema {target.schema}, which isn't there")
+        columns = len(samples.schemas[target.schema])
+        if len(target.values) != 8 * columns:
+            raise Reject(
+                f"samples of {samples.source}: target {place} has {len(target.values)} bytes for {columns} columns of 8"
+            )

@@ -18,6 +18,7 @@ from collector.accounting.account import StreamAccount, decode_account
 from collector.records import Origin
 from collector.store.embedded import kept
 from collector.store.embedded.coverage import Coverage, pack, unpack
+from collector.store.embedded.letter_changes import NO_CHANGES, LetterChanges, settle
 from collector.store.embedded.manifest_schema import prepare
 from deckwatch.runtime.faults import Unusable
 from deckwatch.wire.model import Context, Position
@@ -110,6 +111,7 @@ class Sealed(msgspec.Struct, frozen=True):
     dead_letters: tuple[DeadLetter, ...]
     now_ns: int
     accounts: Mapping[str, bytes] = {}  # by stream key, encoded: those that changed
+    letters: LetterChanges = NO_CHANGES
 
 
 _SEGMENT_COLUMNS = SegmentRow.__struct_fields__
@@ -213,6 +215,7 @@ class Manifest:
         with self.transaction() as db:
             _insert_segments(db, sealed.segments)
             kept.put_accounts(db, sealed.accounts)
+            settle(db, sealed.letters)
             db.executemany(
                 "INSERT OR REPLACE INTO origins VALUES (?, ?, ?, ?)",
                 [(id_, one.tenant, one.key, encode(one.context)) for id_, one in sealed.origins.items()],

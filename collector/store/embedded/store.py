@@ -22,6 +22,8 @@ from collector.store.embedded.choice import oldest_beyond, small_neighbours
 from collector.store.embedded.hot import HotBlock, merged
 from collector.store.embedded.integrity import Integrity
 from collector.store.embedded.kept import RETENTION
+from collector.store.embedded.letter_changes import NO_CHANGES, LetterChanges
+from collector.store.embedded.letters import Letters
 from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest, NewSegment, Sealed, SegmentRow
 from collector.store.embedded.retention import BelievedTime
 from collector.store.embedded.segment import Segment, SegmentBlock
@@ -49,6 +51,7 @@ class Sealing(msgspec.Struct, frozen=True):
     gaps: tuple[GapRow, ...]
     dead_letters: tuple[DeadLetter, ...]
     accounts: Mapping[str, bytes]  # of the streams that changed
+    letters: LetterChanges
 
 
 class EmbeddedStore:
@@ -58,6 +61,7 @@ class EmbeddedStore:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.settings = settings
         self.manifest = Manifest(folder / "manifest.sqlite")
+        self.letters = Letters(self.manifest)
         self._clock = clock
         self._folder = SegmentFolder(folder / "segments", zstd_level=settings.zstd_level)
         self.integrity = Integrity(self._folder, self.manifest, clock)
@@ -104,6 +108,11 @@ class EmbeddedStore:
 
     def _in_memory(self) -> list[HotBlock]:
         return [block for tenant in self._snapshot.tenants.values() for block in (*tenant.hot, *tenant.sealing)]
+
+    @property
+    def folder(self) -> SegmentFolder:
+        """Where the segments' files are."""
+        return self._folder
 
     @property
     def segment_rows(self) -> list[SegmentRow]:
@@ -227,6 +236,7 @@ class EmbeddedStore:
         gaps: Iterable[GapRow],
         dead_letters: Iterable[DeadLetter],
         accounts: Mapping[str, bytes] = MappingProxyType({}),
+        letters: LetterChanges = NO_CHANGES,
     ) -> Sealing:
         """Take what is hot; it stays searchable. One sealing at a time; `seq` is the last entry that was appended."""
         with self._lock:
@@ -234,7 +244,15 @@ class EmbeddedStore:
             self._publish()
             blocks = dict(self._sealing)
         return Sealing(
-            seq, parser_state, blocks, dict(positions), frozenset(unlisted), tuple(gaps), tuple(dead_letters), accounts
+            seq=seq,
+            parser_state=parser_state,
+            blocks=blocks,
+            positions=dict(positions),
+            unlisted=frozenset(unlisted),
+            gaps=tuple(gaps),
+            dead_letters=tuple(dead_letters),
+            accounts=accounts,
+            letters=letters,
         )
 
     def finish_seal(self, sealing: Sealing) -> None:
@@ -260,6 +278,7 @@ class EmbeddedStore:
                     dead_letters=sealing.dead_letters,
                     now_ns=self._clock.now_ns(),
                     accounts=sealing.accounts,
+                    letters=sealing.letters,
                 )
             )
         except BaseException:
@@ -305,7 +324,15 @@ class EmbeddedStore:
             self.manifest.forget_gaps(before_ns)
         if self.settings.retention_bytes:
             gone += self._drop(oldest_beyond(self._rows.values(), self.settings.retention_bytes))
+        self._expire_letters()
         return gone
+
+    def _expire_letters(self) -> None:
+        age_s, now_ns = self.settings.dead_letter_retention_s, self._believed_ns()
+        before_ns = now_ns - int(age_s * 1e9) if age_s else 0
+        gone = self.letters.expire(before_ns, self.settings.dead_letter_bytes, now_ns)
+        if gone:
+            log.error("store: %d dead letters are beyond the limits of age or size, and their bytes are gone", gone)
 
     def _believed_ns(self) -> int:
         doubted = self._time.doubts
