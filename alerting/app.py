@@ -19,6 +19,7 @@ from alerting.api import AlertingApi
 from alerting.notify.delivery import Delivery, DeliveryMetrics
 from alerting.notify.notifier import Notifier
 from alerting.notify.receivers import Receiver, receivers
+from alerting.rules.builtin import BUILTIN
 from alerting.rules.evaluator import Evaluator, EvaluatorMetrics
 from alerting.rules.files import BadRules, load_rules, rule_paths
 from alerting.rules.logmetric_store import LogMetricStore
@@ -34,7 +35,8 @@ from collector.app import Collector
 from collector.metrics.block import HOST_LABEL
 from collector.metrics.families import Family
 from collector.metrics.head import Head
-from collector.metrics.series import Sources
+from collector.metrics.own import OwnSeries
+from collector.metrics.series import SeriesSource, Sources
 from collector.records import RecordConsumer
 from deckwatch.runtime.announce import Announced, announce
 from deckwatch.runtime.clock import Clock
@@ -60,11 +62,14 @@ class Alerting:
         registry: CollectorRegistry,
         *,
         replayed: Callable[[], bool] = lambda: True,
+        sources: Iterable[SeriesSource] = (),
     ) -> None:
-        """`replayed`: have the consumers seen again what the journal held at the start? Raises Unusable: faults in
-        rule files or receivers (all of them at once), a database that can't be used."""
+        """`sources`: further series that rules may look at. `replayed`: have the consumers seen again what the journal
+        held at the start? Raises Unusable: faults in rule files or receivers (all of them at once), a database that
+        can't be used."""
         self._settings = settings
         self._globs = (*settings.rules, *rules_globs)
+        self._all_globs = (*self._globs, *((BUILTIN,) if settings.builtin_rules else ()))
         self._head = head
         self._clock = clock
         self._replayed = replayed
@@ -82,7 +87,7 @@ class Alerting:
         self._published = Published()
         self._delivery = self._make_delivery(to, registry)
         self._evaluator = Evaluator(
-            Sources((self._log_metrics, head, self._published)),
+            Sources((self._log_metrics, head, self._published, *sources)),
             self._store,
             self._make_notifier(to),
             EvaluatorMetrics(registry),
@@ -98,7 +103,7 @@ class Alerting:
         )
         self._loaded = Gauge("deckwatch_alerting_rules", "Rules in force.", registry=registry)
         self._loaded_rules = 0
-        self._seen: Look = look(self._globs)
+        self._seen: Look = look(self._all_globs)
         try:
             self._take(self._load())
         except BadRules as error:
@@ -145,7 +150,7 @@ class Alerting:
 
     def reload(self) -> bool:
         """Read the rule files again, now. False: they can't be used, the log says why, the old ones stay in force."""
-        self._seen = look(self._globs)
+        self._seen = look(self._all_globs)
         try:
             self._take(self._load())
         except BadRules as error:
@@ -183,7 +188,7 @@ class Alerting:
         self._log_store.close()
 
     def _load(self) -> RuleSet:
-        return load_rules(self._globs, default_interval_ns=int(self._settings.evaluation_interval_s * 1e9))
+        return load_rules(self._all_globs, default_interval_ns=int(self._settings.evaluation_interval_s * 1e9))
 
     def _take(self, rules: RuleSet) -> None:
         ranges = [
@@ -202,8 +207,9 @@ class Alerting:
         self._schedule.every(REPEAT_EVERY_S, "repeat notifications", self._repeat)
         self._schedule.every(FORGET_EVERY_S, "forget old series", self._forget)
         self._good.set(1)
-        self._loaded_rules = sum(len(group.rules) for group in rules.groups)
-        self._loaded.set(self._loaded_rules)
+        given = {str(path) for path in rule_paths(self._globs)}
+        self._loaded_rules = sum(len(group.rules) for group in rules.groups if group.file in given)
+        self._loaded.set(sum(len(group.rules) for group in rules.groups))
 
     def _is_awaited(self, tenant: str, rule: AlertRule, alert: Alert, at_ns: int) -> bool:
         """After a restart lines are counted again that were counted after the last commit, and samples of agents come
@@ -219,7 +225,7 @@ class Alerting:
         return self._head.is_awaited(tenant, host, alert.seen_ns, at_ns)
 
     def _reload_if_changed(self) -> None:
-        if look(self._globs) != self._seen:
+        if look(self._all_globs) != self._seen:
             self.reload()
 
     def _repeat(self) -> None:
@@ -253,6 +259,7 @@ def attach(collector: Collector, settings: AlertingSettings) -> Alerting:
         collector.clock,
         collector.registry,
         replayed=lambda: collector.store.snapshot().newest_seq >= held_seq,
+        sources=(collector.completeness, OwnSeries(collector.registry)),
     )
     collector.add_records(alerting.consumers())
     collector.add_routes(alerting.routes())

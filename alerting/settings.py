@@ -20,6 +20,10 @@ class WebhookSettings(Struct, frozen=True):
 
 class AlertingSettings(Struct, frozen=True):
     rules: Annotated[tuple[str, ...], Meta(description="Globs of rule files.")] = ()
+    builtin_rules: Annotated[
+        bool,
+        Meta(description="Load the rules that come with Deckwatch, too: gaps, lag, silent agents, dead letters."),
+    ] = True
     evaluation_interval_s: Annotated[
         float, Meta(description="How often groups are evaluated that name no interval.", ge=0.1)
     ] = 60.0

@@ -89,19 +89,18 @@ class CompletenessSeries:
         self._account_of = account_of
         self._books = books
         self._clock = clock
-        self._gap_rows: tuple[GapRow, ...] = ()
-        self._letters: Mapping[str, _Letters] = {}  # by tenant
+        self._seen = manifest.changes
+        self._gap_rows, self._letters = _read(manifest)  # a rule that fires must not miss its series after a restart
         self._accounts: Mapping[str, list[tuple[str, Labels, float]]] = {}  # (name, labels, value) by tenant
 
     # Services --------------------------------------------------------------------------------------------------
 
     async def follow(self) -> None:
         """Read gaps and dead letters again when the manifest has changed."""
-        seen = -1
         while True:
-            if seen != (changes := self._manifest.changes):
+            if self._seen != (changes := self._manifest.changes):
                 self._gap_rows, self._letters = await asyncio.to_thread(_read, self._manifest)
-                seen = changes
+                self._seen = changes
             await self._clock.sleep(_LOOK_EVERY_S)
 
     async def settle(self) -> None:

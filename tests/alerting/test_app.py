@@ -82,6 +82,7 @@ class Desk:
         self.head = Head(self.clock, self.registry, silent_after_s=options.pop("silent_after_s", 300))
         webhooks = (WebhookSettings(url=Secret(hook.url)),) if hook else ()
         settings = AlertingSettings(
+            builtin_rules=False,
             webhooks=webhooks,
             retry_most_s=0.2,
             external_url="http://me:9428",
@@ -291,7 +292,9 @@ async def test_its_series_stand_in_metrics(tmp_path: Path) -> None:
 async def test_a_glob_that_matches_nothing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock, registry = SystemClock(), CollectorRegistry()
     globs = [str(tmp_path / "rulse/*.yml")]
-    alerting = Alerting(AlertingSettings(), globs, tmp_path / "data", Head(clock, registry), clock, registry)
+    alerting = Alerting(
+        AlertingSettings(builtin_rules=False), globs, tmp_path / "data", Head(clock, registry), clock, registry
+    )
     assert f"rules {globs[0]}: no such file" in caplog.text
     await alerting.stop()
 

@@ -1,0 +1,152 @@
+"""The rules that come with Deckwatch: they load, say where help is, and fire when they should."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from alerting.app import Alerting, attach
+from alerting.rules.builtin import BUILTIN
+from alerting.rules.expression import Query
+from alerting.rules.files import load_rules, rule_paths
+from alerting.rules.model import AlertRule
+from alerting.settings import AlertingSettings, WebhookSettings
+from collector.app import DATA_VERSION, Collector
+from collector.metrics.head import Head
+from collector.settings import CollectorSettings
+from deckwatch.runtime.clock import SystemClock
+from deckwatch.runtime.datadir import DataDir
+from deckwatch.runtime.settings import Secret
+from deckwatch.wire.model import Labels
+from tests.alerting.memory_source import MemorySource, labels
+from tests.fixtures.promtool import promtool
+from tests.fixtures.push import Pusher, Stream
+from tests.fixtures.webhook_receiver import WebhookReceiver, webhook_receiver
+
+ROOT = Path(__file__).parents[2]
+S = 1_000_000_000
+
+
+def rules() -> dict[str, AlertRule]:
+    loaded = load_rules([BUILTIN], default_interval_ns=60 * S)
+    return {rule.name: rule for group in loaded.groups for rule in group.rules if isinstance(rule, AlertRule)}
+
+
+def test_they_load_for_us_and_for_promtool(tmp_path: Path) -> None:
+    assert {*rules()} == {"LogGap", "SampleGap", "LogBytesUnaccounted", "DeadLetters", "AgentLag", "AgentSilent"}
+    for path in rule_paths([BUILTIN]):
+        (tmp_path / path.name).write_text(path.read_text())
+        assert promtool("check", "rules", path.name, cwd=tmp_path).returncode == 0
+
+
+def test_each_names_a_place_in_a_runbook() -> None:
+    for path in rule_paths([BUILTIN]):
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            for rule in group["rules"]:
+                page, _, anchor = rule["annotations"]["runbook"].partition("#")
+                headings = re.findall(r"^## (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+                assert anchor in [heading.lower() for heading in headings], rule["alert"]
+
+
+def test_a_gap_is_told_within_a_minute() -> None:
+    (group,) = load_rules([BUILTIN], default_interval_ns=60 * S).groups
+    assert group.interval_ns + rules()["LogGap"].for_ns < 60 * S
+
+
+AGE = "deckwatch_log_gap_age_seconds"
+WEB = {"host": "a", "container": "web"}
+
+
+@pytest.mark.parametrize(
+    ("series", "value", "alerts"),
+    [
+        (labels(AGE, **WEB, reason="truncated"), 0.5, ["LogGap"]),
+        (labels(AGE, **WEB, reason="damaged"), 3599.0, ["LogGap"]),
+        (labels(AGE, **WEB, reason="truncated"), 3600.0, []),
+        (labels(AGE, host="a", container="spool", reason="spool full"), 5.0, ["SampleGap"]),
+        (labels("deckwatch_log_unaccounted_bytes", **WEB), 1.0, ["LogBytesUnaccounted"]),
+        (labels("deckwatch_log_unaccounted_bytes", **WEB), 0.0, []),
+        (labels("deckwatch_dead_letter_age_seconds"), 60.0, ["DeadLetters"]),
+        (labels("deckwatch_dead_letter_age_seconds"), 7200.0, []),
+        (labels("deckwatch_agent_lag_bytes", host="a"), float(64 << 20) + 1, ["AgentLag"]),
+        (labels("deckwatch_agent_lag_bytes", host="a"), float(64 << 20), []),
+        (labels("deckwatch_agent_up", host="a"), 0.0, ["AgentSilent"]),
+        (labels("deckwatch_agent_up", host="a"), 1.0, []),
+    ],
+)
+def test_when_they_fire(series: Labels, value: float, alerts: list[str]) -> None:
+    query = Query(MemorySource({series: [(0, value)]}), "default")
+    assert [name for name, rule in rules().items() if rule.expression.evaluate(S, query).samples] == alerts
+
+
+@pytest.mark.parametrize(("on", "groups"), [(True, 1), (False, 0)])
+def test_the_off_switch(tmp_path: Path, on: bool, groups: int) -> None:
+    registry, clock = CollectorRegistry(), SystemClock()
+    settings = AlertingSettings(builtin_rules=on)
+    alerting = Alerting(settings, (), tmp_path, Head(clock, registry), clock, registry)
+    assert len(alerting._evaluator.groups) == groups
+    assert registry.get_sample_value("deckwatch_alerting_rules") == 6 * groups
+    assert alerting._loaded_rules == 0  # what the user is told of is what the user gave
+    asyncio.run(alerting.stop())
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[WebhookReceiver]:
+    async with webhook_receiver() as receiver:
+        yield receiver
+
+
+@contextlib.asynccontextmanager
+async def watching(folder: Path, hook: WebhookReceiver) -> AsyncIterator[str]:
+    """A collector whose built-in rules are evaluated every 200 ms; its address."""
+    (text,) = [path.read_text() for path in rule_paths([BUILTIN])]
+    rules_file = folder / "rules.yml"
+    rules_file.write_text(text.replace("interval: 15s", "interval: 200ms"))
+    settings = CollectorSettings(listen="127.0.0.1:0", data_dir=folder / "data")
+    alerts = AlertingSettings(
+        rules=(str(rules_file),), builtin_rules=False, webhooks=(WebhookSettings(url=Secret(hook.url)),)
+    )
+    stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
+    with DataDir.open(folder / "data", DATA_VERSION, part="collector") as data_dir:
+        collector = Collector(settings, data_dir, SystemClock())
+        alerting = attach(collector, alerts)
+        task = asyncio.create_task(collector.run(stop, address.set_result, {}))
+        try:
+            yield await address
+        finally:
+            stop.set()
+            await task
+            await alerting.stop()
+
+
+async def test_a_gap_and_lag_reach_a_receiver_also_after_a_restart(tmp_path: Path, hook: WebhookReceiver) -> None:
+    stream = Stream("web")
+    async with watching(tmp_path, hook) as address, aiohttp.ClientSession() as session:
+        gap = stream.gap(10)
+        await Pusher(address, session).push(stream.batch([stream.chunk(b"one\n")], [gap]))
+        (first,) = await hook.wait(1, within_s=30)
+        (alert,) = first.body["alerts"]
+        assert alert["labels"] == {
+            "alertname": "LogGap",
+            "container": "web",
+            "host": "host-1",
+            "reason": "truncated",
+            "severity": "critical",
+        }
+        assert alert["annotations"]["summary"] == "Lines of web on host-1 are lost: truncated"
+        metrics = await (await session.get(f"{address}/metrics")).text()
+        assert 'deckwatch_log_gap_bytes{container="web",host="host-1",reason="truncated"} 10' in metrics
+    async with watching(tmp_path, hook) as address, aiohttp.ClientSession() as session:
+        await asyncio.sleep(1)
+        async with session.get(f"{address}/api/v1/alerts") as answer:
+            states = [(one["labels"]["alertname"], one["state"]) for one in (await answer.json())["data"]["alerts"]]
+        assert states == [("LogGap", "firing")]
+        assert len(hook.got) == 1  # neither resolved nor told again
