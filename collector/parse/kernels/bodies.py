@@ -8,7 +8,7 @@ from collector.parse.kernels.compiling import inner
 from collector.parse.kernels.docker import skip_blank, skip_string, skip_value
 from collector.parse.kernels.pairs import is_blank, line_end, next_pair
 from collector.parse.kernels.simd import signed
-from collector.parse.kernels.words import number_level, pack, pack_lower, value_level
+from collector.parse.kernels.words import number_level, otel_level, pack, pack_lower, python_level, value_level
 from collector.parse.layout import Bytes
 from collector.records import BODIES
 
@@ -22,6 +22,8 @@ _LVL = np.uint64(pack("lvl"))
 _AT_L = np.uint64(pack("@l"))
 _S = np.uint64(pack("s"))
 _SEVERITY = np.uint64(pack("severity"))
+_PRIORITY = np.uint64(pack("priority"))
+_LEVELNO = np.uint64(pack("levelno"))
 _LOGLEVEL = np.uint64(pack("loglevel"))
 _LEVELNAM = np.uint64(pack("levelname"))
 _LEVEL_NA = np.uint64(pack("level_name"))
@@ -32,14 +34,15 @@ _LOG = np.uint64(pack("log"))
 
 @inner
 def is_level_key(data: Bytes, at: int, length: int) -> bool:
-    """level, lvl, severity(_text|Text), loglevel, levelname, level_name, log.level, log_level, @l, s; any case."""
+    """level, lvl, severity(_text|Text), priority, loglevel, levelname, level_name, log.level, log_level, @l, s; any
+    case."""
     if length == 0 or length > 13:
         return False
     packed = pack_lower(data, at, length)
     if length <= 8:
         if length == 1:
             return bool(packed == _S and data[at] == 115)
-        return packed in (_LEVEL, _LVL, _SEVERITY, _LOGLEVEL, _AT_L)
+        return packed in (_LEVEL, _LVL, _SEVERITY, _PRIORITY, _LOGLEVEL, _AT_L)
     if length == 9:
         return packed in (_LOG_LEVE, _LEVELNAM, _LOG_UNDER_LEVE)
     return (packed == _LEVEL_NA and length == 10) or (packed == _SEVERITY and length >= 12)
@@ -68,6 +71,8 @@ def json_level(data: Bytes, at: int, end: int) -> int:
         level = 0
         if is_level_key(data, key, key_end - key):
             level = _json_value_level(data, value, end)
+        elif 48 <= data[value] <= 57:
+            level = _numbered_level(data, key, key_end - key, value, end)
         elif key_end - key == 3 and data[value] == 123 and pack_lower(data, key, 3) == _LOG:
             level = _nested_level(data, value, end)
         if level:
@@ -75,6 +80,16 @@ def json_level(data: Bytes, at: int, end: int) -> int:
         i = skip_value(data, value, end)
         if i < 0:
             return 0
+
+
+@inner
+def _numbered_level(data: Bytes, key: int, length: int, value: int, end: int) -> int:
+    """Of keys whose numbers count otherwise: Python's levelno, OpenTelemetry's SeverityNumber and severity_number."""
+    if length == 7 and pack_lower(data, key, 7) == _LEVELNO:
+        return python_level(_number(data, value, end))
+    if (length == 14 or length == 15) and pack_lower(data, key, 8) == _SEVERITY:
+        return otel_level(_number(data, value, end))
+    return 0
 
 
 @inner
@@ -118,12 +133,18 @@ def _json_value_level(data: Bytes, at: int, end: int) -> int:
     if data[at] == 34:
         stop = skip_string(data, at + 1, end)
         return value_level(data, at + 1, stop - at - 2) if stop > 0 else 0
+    return number_level(_number(data, at, end)) if 48 <= data[at] <= 57 else 0
+
+
+@inner
+def _number(data: Bytes, at: int, end: int) -> int:
+    """Of at most four digits."""
     number, digits = 0, 0
     while at < end and 48 <= data[at] <= 57 and digits < 4:
         number = number * 10 + signed(data[at]) - 48
         at += 1
         digits += 1
-    return number_level(number) if digits else 0
+    return number
 
 
 @inner

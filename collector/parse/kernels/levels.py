@@ -6,8 +6,10 @@ prose begins, two plain words in a row of tokens, or a quote; and 120 bytes are 
 - a capital word in the head: `2026-01-01 00:00:00,000 INFO [main]`, `1234 WARN x`, `- acme - ERROR -`, `ERROR:root:`
 - any spelling before a colon, in brackets or right behind a time stamp: `error: x`, `[notice]`, `[core:warn]`,
   `2016-09-28 04:30:30, Info  CBS`
-- klog and glog (`E0102 15:04:05`), Android (`03-17 16:13:38.811  1702  2395 D Tag`, `D/Tag`), syslog (`<3>`)
-- an exception's own line (`ValueError: x`, `Traceback (most recent call last):`), a Go panic
+- klog and glog (`E0102 15:04:05`), Android (`03-17 16:13:38.811  1702  2395 D Tag`, `D/Tag`), syslog (`<3>`), Tornado
+  (`[W 2026-01-02`), Redis (`1:M 02 Jan 2026 03:04:05.678 # x`)
+- an exception's own line (`ValueError: x`, `Traceback (most recent call last):`), a warning's (`UserWarning: x`), a
+  panic of Go or Rust
 
 `no error found` has none, and neither has an access log.
 """
@@ -35,9 +37,12 @@ from collector.parse.kernels.tokens import (
 )
 from collector.parse.kernels.words import (
     AMBIGUOUS,
+    DEBUG,
     ERROR,
     FATAL,
+    WARN,
     letter_level,
+    mark_level,
     pack,
     pack_lower,
     syslog_level,
@@ -51,6 +56,9 @@ _TRACEBACK = np.uint64(pack("traceback"))
 _EXCEPTION = np.uint64(pack("exception"))
 _FATAL = np.uint64(pack("fatal"))
 _ERROR = np.uint64(pack("error"))
+_WARNING = np.uint64(pack("warning"))
+_UNHANDLED, _D_EXCEPT = np.uint64(pack("unhandle")), np.uint64(pack("d except"))
+_THREAD, _PANICKED = np.uint64(pack("thread '")), np.uint64(pack("panicked"))
 
 
 @inner
@@ -105,10 +113,14 @@ def text_level(data: Bytes, at: int, end: int) -> int:
                     return 0
             i = stop
         else:
-            header, after_stamp = True, False
-            if _is_exception(data, i, end) and plain == 0:
-                return ERROR
+            after_stamp = False
+            level = _exception_level(data, i, end) if plain == 0 else 0
+            if level:
+                return level
             i = token_end(data, stop, end)
+            if header and data[i - 1] == 58 and data[i - 2] == 93:
+                plain = 0  # `host prog[1]:` ends the head of a syslog line; the text behind it has one of its own
+            header = True
     return 0
 
 
@@ -117,6 +129,8 @@ def _is_told(
     data: Bytes, stop: int, end: int, code: int, capital: bool, plain: int, header: bool, after_stamp: bool
 ) -> bool:
     """Does the level word that ends at `stop` name the line's level, by what stands around it?"""
+    if code == DEBUG and stop + 1 < end and 49 <= data[stop] <= 53:
+        stop += 1  # DEBUG1 to DEBUG5 of PostgreSQL
     colon = stop < end and data[stop] == 58
     told = colon and is_gap(data, stop + 1, end)
     if stop < end and data[stop] == ESC:
@@ -145,6 +159,8 @@ def _prefix_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
         return 0, at
     if d == 47 and letter_level(c) and end - at > 2 and is_letter(data[at + 2]):  # D/Tag
         return letter_level(c), at
+    if 48 <= c <= 57:
+        return _redis_level(data, at, end), at
     if 48 <= d <= 57:
         return _klog_level(data, at, end), at
     if is_letter(c) and end - at >= 12:
@@ -153,9 +169,34 @@ def _prefix_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
             return ERROR, at
         if packed == _EXCEPTION and c == 69 and data[at + 9] == 32 and data[at + 10] == 105:  # Exception in thread
             return ERROR, at
+        if packed == _UNHANDLED and pack_lower(data, at + 8, 8) == _D_EXCEPT:  # .NET: Unhandled exception.
+            return FATAL, at
+        if packed == _THREAD and _is_rust_panic(data, at, end):
+            return FATAL, at
         if pack_lower(data, at, 5) == _FATAL and data[at + 5] == 32 and pack_lower(data, at + 6, 5) == _ERROR:
             return FATAL, at
     return 0, at
+
+
+@inner
+def _is_rust_panic(data: Bytes, at: int, end: int) -> bool:
+    """`thread 'main' panicked at src/main.rs:2:5:`"""
+    for i in range(at + 8, end - 12):
+        if data[i] == 39 and data[i + 1] == 32 and pack_lower(data, i + 2, 8) == _PANICKED:
+            return True
+    return False
+
+
+@inner
+def _redis_level(data: Bytes, at: int, end: int) -> int:
+    """`1:M 02 Jan 2026 03:04:05.678 # x`: process, role, time, mark."""
+    i = at
+    while i < end and 48 <= data[i] <= 57:
+        i += 1
+    if end - i < 30 or data[i] != 58 or not is_letter(data[i + 1]) or data[i + 2] != 32:
+        return 0
+    blanks = data[i + 5] == 32 and data[i + 9] == 32 and data[i + 14] == 32 and data[i + 27] == 32
+    return mark_level(data[i + 28]) if blanks and data[i + 29] == 32 else 0
 
 
 @inner
@@ -176,6 +217,8 @@ def _bracket_level(data: Bytes, at: int, end: int) -> tuple[int, int]:
     opening = data[at]
     closing = 41 if opening == 40 else opening + 2
     i = at + 1
+    if opening == 91 and end - at > 8 and data[at + 2] == 32 and 48 <= data[at + 3] <= 57:  # [I 2026-01-02
+        return letter_level(data[at + 1]), i
     while i < end and data[i] != 10:
         c = data[i]
         if c == closing:
@@ -219,11 +262,14 @@ def _pair_level(data: Bytes, i: int, end: int) -> int:
 
 
 @inner
-def _is_exception(data: Bytes, i: int, end: int) -> bool:
-    """A qualified name that ends in Error or Exception and then the line or a colon: `a.b.FooException: text`."""
+def _exception_level(data: Bytes, i: int, end: int) -> int:
+    """Of a qualified name that ends in Error, Exception or Warning and then the line or a colon:
+    `a.b.FooException: text`."""
     stop = i
     while stop < end and is_name_byte(data[stop]):
         stop += 1
     if stop < end and data[stop] != 58 and data[stop] != 10:
-        return False
-    return is_exception_name(data, i, stop)
+        return 0
+    if stop - i > 7 and data[stop - 7] == 87 and pack_lower(data, stop - 7, 7) == _WARNING:
+        return WARN
+    return ERROR if is_exception_name(data, i, stop) else 0

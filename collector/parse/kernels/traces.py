@@ -1,7 +1,8 @@
 """Does a line go on with the record before it? A small state machine over the lines of one stream and iostream.
 
 What is joined: indented lines (Java's `\\tat`, .NET's and Node's `    at`, Ruby's `\\tfrom`, pretty-printed text),
-`Caused by:`, Python's tracebacks with their last line and chained ones, Go's panics with the goroutines behind them.
+`Caused by:`, Python's tracebacks with their last line and chained ones, Go's panics with the goroutines behind them,
+Rust's panics with their message and backtrace.
 A traceback or an exception's own line also goes on with a line of level warn or above right before it: loggers print
 the message first.
 Ordinary lines are never joined, whatever stands in them.
@@ -27,6 +28,8 @@ PY_BLANK = 3  # and an empty line behind that
 PY_CHAIN = 4  # behind `During handling of the above exception, ...`
 GO_PANIC = 5  # behind `panic: ...`
 GO_STACK = 6  # behind `goroutine N [...]:`
+RUST_PANIC = 7  # behind `thread 'main' panicked at src/main.rs:2:5:`, whose message is the next line
+RUST_STACK = 8  # behind that message
 
 BREAK = -1
 """The line begins a record of its own."""
@@ -54,6 +57,11 @@ _SIGQUIT = _text(b"SIGQUIT: ")
 _AT = _text(b"at ")
 _FROM = _text(b"from ")
 _MORE = _text(b"... ")
+_THREAD = _text(b"thread '")
+_PANICKED = _text(b"' panicked at ")
+_STACK_BACKTRACE = _text(b"stack backtrace:")
+_RUN_WITH = _text(b"note: run with `RUST_BACKTRACE")
+_SOME_DETAILS = _text(b"note: Some details are omitted")
 
 
 @inner
@@ -70,6 +78,8 @@ def first_state(data: Bytes, at: int, length: int) -> int:
         return GO_PANIC
     if c == 103 and _is_goroutine(data, at, length):
         return GO_STACK
+    if c == 116 and _starts(data, at, length, _THREAD):
+        return _rust_panic(data, at, length)
     if _ends_with_traceback(data, at, length):
         return PY_TRACE
     return ORDINARY
@@ -98,6 +108,8 @@ def next_state(
         if c == 83 and _starts(data, at, length, _SUPPRESSED):
             return ORDINARY
         return _after_message(data, at, length, lines, first_at, first_length)
+    if state >= RUST_PANIC:
+        return _rust(data, at, length, state)
     if state >= GO_PANIC:
         return _go(data, at, length, state)
     return _python(data, at, length, state)
@@ -135,7 +147,7 @@ def _is_closing(data: Bytes, at: int, length: int) -> bool:
 def _blank(state: int) -> int:
     if state in (PY_END, PY_BLANK):
         return PY_BLANK
-    return state if state == PY_CHAIN or state >= GO_PANIC else BREAK
+    return state if state in (PY_CHAIN, GO_PANIC, GO_STACK) else BREAK
 
 
 @inner
@@ -179,6 +191,22 @@ def _go(data: Bytes, at: int, length: int, state: int) -> int:
     if state == GO_STACK and (_starts(data, at, length, _CREATED_BY) or _is_go_call(data, at, length)):
         return GO_STACK
     return BREAK
+
+
+@inner
+def _rust_panic(data: Bytes, at: int, length: int) -> int:
+    """Before Rust 1.73 the message stood between quotes in the same line."""
+    for i in range(at, at + length - len(_PANICKED)):
+        if data[i] == 39 and _starts(data, i, len(_PANICKED), _PANICKED):
+            return RUST_PANIC if data[at + length - 1] == 58 else RUST_STACK
+    return ORDINARY
+
+
+@inner
+def _rust(data: Bytes, at: int, length: int, state: int) -> int:
+    if state == RUST_PANIC or _starts(data, at, length, _STACK_BACKTRACE) or _starts(data, at, length, _RUN_WITH):
+        return RUST_STACK
+    return RUST_STACK if _starts(data, at, length, _SOME_DETAILS) else BREAK
 
 
 @inner

@@ -90,7 +90,14 @@ def word_level(data: Bytes, at: int, length: int) -> int:
 
 @inner
 def value_level(data: Bytes, at: int, length: int) -> int:
-    """Level of a field's textual value: `info`, `WARNING`, `E` and `D1` as MongoDB writes them."""
+    """Level of a field's textual value: `info`, `WARNING`, `30`, `E` and `D1` as MongoDB writes them."""
+    if 48 <= data[at] <= 57 and length:  # a number that was written as a text
+        number = 0
+        for k in range(at, at + min(length, 4)):
+            if data[k] < 48 or data[k] > 57:
+                return 0
+            number = number * 10 + signed(data[k]) - 48
+        return number_level(number)
     if length == 1 or (length == 2 and data[at] == 68):
         return letter_level(data[at])
     return word_level(data, at, length) & (AMBIGUOUS - 1)
@@ -112,6 +119,24 @@ def letter_level(letter: int) -> int:
     if letter == 70 or letter == 65:
         return FATAL
     return 0
+
+
+@inner
+def python_level(number: int) -> int:
+    """Of logging's `levelno`: 10 debug to 50 critical."""
+    return (0, DEBUG, INFO, WARN, ERROR, FATAL)[min(max(number, 0) // 10, 5)]
+
+
+@inner
+def otel_level(number: int) -> int:
+    """Of OpenTelemetry's SeverityNumber: 1 to 24, four for each of trace, debug, info, warn, error, fatal."""
+    return (TRACE, DEBUG, INFO, WARN, ERROR, FATAL)[(number - 1) // 4] if 1 <= number <= 24 else 0
+
+
+@inner
+def mark_level(mark: int) -> int:
+    """Of Redis: . debug, - verbose, * notice, # warning."""
+    return DEBUG if mark == 46 else INFO if mark == 45 else NOTICE if mark == 42 else WARN if mark == 35 else 0
 
 
 @inner

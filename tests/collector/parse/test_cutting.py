@@ -22,7 +22,9 @@ TEXTS = (
     "plain", "", "  indented", "\tat a.b.C(D.java:1)", "Caused by: x", "Traceback (most recent call last):",
     '  File "a.py", line 1', "ValueError: x", "During handling of the above exception, another exception occurred:",
     "panic: x", "goroutine 1 [running]:", "main.main()", "created by x", "ERROR failed", '{"level":"warn"}', "a=1 b=2",
-    "ünï 🚚", "\ud800", "cr\r", "a\0b", "7 seven",
+    "ünï 🚚", "thread 'main' panicked at a.rs:1:", "stack backtrace:", "note: run with `RUST_BACKTRACE=1`",
+    "2026-01-02 03:04:05 INFO done status=200", '{"time":"2026-01-02T03:04:05Z","n":1}', "Jan  2 03:04:05 host x[1]: y",
+    "\ud800", "cr\r", "a\0b", "7 seven",
 )  # fmt: skip
 CUTS = st.lists(st.integers(0, 10_000), max_size=12)
 SMALL = ParseSettings(max_joined_lines=5, max_joined_bytes=1024)

@@ -83,6 +83,27 @@ TypeError: Cannot read properties of undefined (reading 'x')
 RUBY = """\
 /app/a.rb:3:in `find': no order (ArgumentError)
 \tfrom /app/a.rb:9:in `<main>'"""
+RUST = """\
+thread 'main' panicked at src/main.rs:2:5:
+index out of bounds: the len is 3 but the index is 5
+stack backtrace:
+   0: rust_begin_unwind
+             at /rustc/1/library/std/src/panicking.rs:1:5
+   1: app::main
+note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace."""
+OLD_RUST = """\
+thread 'main' panicked at 'explicit panic', src/main.rs:2:5
+note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace"""
+CHAINED_JAVA = """\
+ERROR order failed
+java.lang.RuntimeException: x
+\tat com.acme.App.f(App.java:1)
+\t... 12 more
+\tSuppressed: java.io.IOException: y
+\t\tat com.acme.App.close(App.java:2)
+Caused by: java.sql.SQLException: z
+\tat com.acme.Db.g(Db.java:3)
+\t... 13 common frames omitted"""
 PRETTY = """\
 config:
   port: 80
@@ -106,6 +127,10 @@ config:
         ["before", UNHANDLED, "next"],
         [NODE, NODE, "next"],
         [RUBY, "next"],
+        ["before", RUST, "next"],
+        [OLD_RUST, "next", "note: run with care"],
+        ["thread 'main' started", "next"],
+        ["before", CHAINED_JAVA, "next"],
         [PRETTY, "next"],
         ['{\n  "a": [\n    1\n  ]\n}', "foo({\n  a: 1\n});", "x", "}", "} x", "];"],
         ["1 one", "2 two", "3 three", "Error: x", "5 five", "6 at six"],

@@ -89,7 +89,21 @@ def level_and_body(line: str) -> tuple[str, str]:
         ("<30>Jan  1 00:00:00 host app: x", "info"),
         ("<14>app: ERROR x", "info"),
         ("<999>x", ""),
+        ("1:M 01 Jan 2026 10:12:13.123 * 100 changes in 60 seconds. Saving...", "notice"),
+        ("1:M 01 Jan 2026 10:12:13.123 # Out of memory", "warn"),
+        ("71:S 01 Jan 2026 10:12:13.123 - Accepted 10.0.0.1:5", "info"),
+        ("1:M 01 Jan 2026 10:12:13.123 . 0 clients connected", "debug"),
+        ("[I 2026-01-02 03:04:05.678 ServerApp] x", "info"),
+        ("[W 260102 03:04:05 web:1] x", "warn"),
+        ("2026-01-01 00:00:00.000 UTC [12] DEBUG1:  x", "debug"),
+        ("Nov 24 10:00:00 host prog[1]: error: x", "error"),
+        ("Nov 24 10:00:00 host prog[1]: Warning: x", "warn"),
+        ("Nov 24 10:00:00 host prog[1]: no error here", ""),
         # exceptions and panics
+        ("thread 'main' panicked at src/main.rs:2:5:", "fatal"),
+        ("Unhandled exception. System.Exception: x", "fatal"),
+        ("(node:1) DeprecationWarning: x", "warn"),
+        ("/app/a.py:3: UserWarning: x", "warn"),
         ("Traceback (most recent call last):", "error"),
         ("ValueError: x", "error"),
         ("java.lang.IllegalStateException: x", "error"),
@@ -113,7 +127,13 @@ def level_and_body(line: str) -> tuple[str, str]:
         ("10.0.0.1 - - [01/Jan/2026:10:12:13 +0000] \"GET /error HTTP/1.1\" 500 12 \"-\" \"ERROR\"", ""),
         ("10.0.0.1 - error [01/Jan/2026:10:12:13 +0000] \"GET / HTTP/1.1\" 200 1", ""),
         ("GET /error 500 1.5 ms - 12", ""),
-        ("1:M 01 Jan 2026 10:12:13.123 * 100 changes in 60 seconds. Saving...", ""),
+        ("1:M 01 January 2026 10:12:13 * 100 changes in 60 seconds. Saving...", ""),
+        ("host prog the error: x", ""),
+        ("my map[1]: the error: x", ""),
+        ("thread 'main' is not panicked", ""),
+        ("Unhandled things", ""),
+        ("a Warning of rain", ""),
+        ("[X 2026-01-02 03:04:05] x", ""),
         ("array[error] of things", ""),
         ("5", ""),
         ("", ""),
@@ -147,6 +167,19 @@ def test_level_of_text(line: str, level: str) -> None:
             (10, "trace"), (20, "debug"), (30, "info"), (40, "warn"), (50, "error"), (60, "fatal"), (35, "info"),
             (3, "error"), (6, "info"), (8, ""), (100, "debug"), (250, "notice"), (300, "warn"), (600, "fatal"), (1000, ""),
         )),
+        ('{"level":"30"}', "info", "json"),
+        ('{"level":"5O"}', "", "json"),
+        ('{"PRIORITY":"3","MESSAGE":"x"}', "error", "json"),
+        ('{"priority":"error"}', "error", "json"),
+        *((f'{{"levelno":{number}}}', level, "json") for number, level in (
+            (0, ""), (10, "debug"), (20, "info"), (30, "warn"), (40, "error"), (50, "fatal"),
+        )),
+        *((f'{{"SeverityNumber":{number}}}', level, "json") for number, level in (
+            (0, ""), (1, "trace"), (5, "debug"), (9, "info"), (13, "warn"), (17, "error"), (21, "fatal"), (25, ""),
+        )),
+        ('{"severity_number":9,"severity_text":"INFO"}', "info", "json"),
+        ('{"severity":"ALERT"}', "fatal", "json"),
+        ('{"severity":"DEFAULT"}', "", "json"),
         ('{"level":null,"levelname":"INFO"}', "info", "json"),
         ('{"level":"unknown","severity":"error"}', "error", "json"),
         ('{"a":{"level":"error"}}', "", "json"),
@@ -195,7 +228,7 @@ SYSTEMS: dict[str, tuple[str, dict[str, str]]] = {
     "HDFS": (r"^\d+ \d+ \d+ (\w+) ", {"INFO": "info", "WARN": "warn"}),
     "HPC": (r"^()", {"": ""}),
     "Hadoop": (r"^\S+ \S+ (\w+) ", {"INFO": "info", "WARN": "warn", "ERROR": "error", "FATAL": "fatal"}),
-    "Linux": (r"^()", {"": ""}),
+    "Linux": (r"^(?:.{15} \w+ \S+: (warning): )?", {"": "", "warning": "warn"}),
     "OpenStack": (r"^\S+ \S+ \S+ \d+ (\w+) ", {"INFO": "info", "WARNING": "warn", "ERROR": "error"}),
     "Spark": (r"^\S+ \S+ (\w+) ", {"INFO": "info", "WARN": "warn"}),
     "Windows": (r"^\S+ \S+ (\w+) ", {"Info": "info"}),
@@ -215,7 +248,7 @@ def test_levels_of_ten_systems(system: str) -> None:
     for record in records:
         match = re.match(pattern, record.message)
         assert match is not None, record.message
-        if record.level != names[match[1]]:
+        if record.level != names[match[1] or ""]:
             wrong[record.level, record.message] += 1
     assert not wrong
     assert len(records) == data.count(b"\n")
