@@ -31,7 +31,7 @@ def block(rng: np.random.Generator, rows: int, origins: int, *, ordered: bool) -
             for name, kind in STORED_ROWS.items()
         }
     ).with_columns(origin=pl.Series(rng.integers(0, origins, rows)), start=pl.Series(rng.integers(0, 50, rows)))
-    frame = frame.cast(dict(STORED_ROWS)).select(list(STORED_ROWS))
+    frame = frame.cast(pl.Schema(STORED_ROWS)).select(list(STORED_ROWS))
     return Reading(frame.sort("origin", "start", maintain_order=True) if ordered else frame)
 
 
