@@ -8,12 +8,16 @@ from collector.parse.kernels.traces import ORDINARY
 from collector.parse.state import CloseDecision, GroupRef, OpenGroup, OpenStream
 
 
-def is_due(group: OpenGroup, now_ns: int, *, single_ns: int, max_age_ns: int) -> bool:
-    """A line of its own waits shorter than a trace that has begun. A clock that went back closes everything: it is
-    better to cut a trace in two than to keep a line until the clock is there again."""
+def due_ns(group: OpenGroup, *, single_ns: int, max_age_ns: int) -> int:
+    """When it has waited long enough. A line of its own waits shorter than a trace that has begun."""
     alone = group.lines == 1 and group.state == ORDINARY and not group.more
-    age_ns = now_ns - group.arrived_ns
-    return age_ns < 0 or age_ns >= (min(single_ns, max_age_ns) if alone else max_age_ns)
+    return group.arrived_ns + (min(single_ns, max_age_ns) if alone else max_age_ns)
+
+
+def is_due(group: OpenGroup, now_ns: int, *, single_ns: int, max_age_ns: int) -> bool:
+    """A clock that went back closes everything: it is better to cut a trace in two than to keep a line until the clock
+    is there again."""
+    return now_ns < group.arrived_ns or now_ns >= due_ns(group, single_ns=single_ns, max_age_ns=max_age_ns)
 
 
 def decide(

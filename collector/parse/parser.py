@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from collector.accounting.runs import Runs, joined
 from collector.parse import closing
+from collector.parse.deadlines import Deadlines
 from collector.parse.frame import build_frame
 from collector.parse.input import Accepted
 from collector.parse.layout import CUT, EOF
@@ -33,6 +34,7 @@ class Parser:
         self._settings = settings
         self._open: dict[str, OpenStream] = {}
         self._open_bytes = 0
+        self._deadlines = Deadlines()
         self._keys = StreamKeys()
         self._plan = Plan(settings)
         self._scratch = Scratch()
@@ -59,12 +61,20 @@ class Parser:
 
         To be asked every 100 ms or so. A single line waits for `hold_single_line_ms`, a trace for `max_age_ns`.
         """
-        if not self._open:
-            return None
+        single_ns = self._settings.hold_single_line_ms * 1_000_000
+        wait_ns = min(single_ns, max_age_ns)
+        due = self._deadlines.take(now_ns, wait_ns)
+        too_much = self._open_bytes > self._settings.max_open_bytes
+        keys = self._open if due is None or too_much else due
+        streams = [stream for key in keys if (stream := self._open.get(key)) is not None]
+        for stream in streams:  # until `close` has been called for it, and perhaps that will never be
+            if stream.groups:
+                first = min(closing.due_ns(group, single_ns=single_ns, max_age_ns=max_age_ns) for group in stream.groups)
+                self._deadlines.again(stream.key, max(first, now_ns + 1) - wait_ns)
         return closing.decide(
-            self._open.values(),
+            streams,
             now_ns,
-            single_ns=self._settings.hold_single_line_ms * 1_000_000,
+            single_ns=single_ns,
             max_age_ns=max_age_ns,
             max_open_bytes=self._settings.max_open_bytes,
         )
@@ -124,6 +134,9 @@ class Parser:
         """Go on behind the entry at which `saved` was taken. Raises Reject where it can't be read."""
         self._open = {stream.key: stream for stream in decode_state(saved)}
         self._open_bytes = sum(stream.size_bytes for stream in self._open.values())
+        self._deadlines = Deadlines()
+        for stream in self._open.values():
+            self._deadlines.note(stream)
 
     def open_runs(self) -> dict[str, Runs]:
         """Bytes of each stream that are kept: in records that may go on, in a line that has no end yet."""
@@ -155,6 +168,7 @@ class Parser:
         if stream is not None:
             self._open[key] = stream
             self._open_bytes += stream.size_bytes
+            self._deadlines.note(stream)
 
 
 def _by_stream(decision: CloseDecision, opened: dict[str, OpenStream]) -> dict[str, tuple[OpenGroup, ...]]:
