@@ -1,38 +1,50 @@
 """Which fields and values of a query no record in a time range has, at a bounded cost.
 
 Origins tell about their fields by themselves. A field of bodies is looked for in the newest few of the blocks whose
-word filters know its name; what is found once in a sealed block stays true. Where those blocks say nothing, the field
-counts as known: a notice must never be wrong.
+word filters know its name (20 ms each, once: it is remembered as long as the block lives). Where those blocks say
+nothing, the field counts as known: a notice must never be wrong.
 """
 
 from __future__ import annotations
 
 import re
-import weakref
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable
+from weakref import WeakKeyDictionary
+
+import msgspec
 
 from collector.parse.fields import body_fields
 from collector.search import query as q
 from collector.search.absent import MOST_TOLD, Absent, FieldLeaf, asked_fields, nearest, value_of
 from collector.search.fields import BODY, Kind, kind_of, origin_fields, public_name
 from collector.search.plan import compile
+from collector.search.times import MAX_NS, MIN_NS
 from collector.store.embedded import scan
 from collector.store.embedded.scan import Plan
 from collector.store.embedded.snapshot import Block, Snapshot
 
-_MOST_BLOCKS = 8
+_MOST_BLOCKS = 4
 _MOST_BODIES = 500  # of a block
-_MOST_REMEMBERED = 10_000
+_MOST_REMEMBERED = 1000  # fields of a block
 _FEW_VALUES = 3  # are all named where none is near
 _CONTAINER_ID = re.compile(r"[0-9a-f]{8,64}")
+
+
+class _Seen:
+    """What is known of a block: it never changes."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, bool] = {}  # has any of its rows the field?
+        self.names: frozenset[str] | None = None  # of some of its bodies' fields
 
 
 class Absence:
     """Called in threads. A block that can't be read raises as everywhere."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str], weakref.ref[Block]] = {}
-        """(tenant, field) -> a block in which it was seen; that block's range is compared anew each time."""
+        self._seen: WeakKeyDictionary[Block, _Seen] = WeakKeyDictionary()
+        self._lock = threading.Lock()
 
     def look(self, snapshot: Snapshot, tenant: str, query: q.Query, start_ns: int, end_ns: int) -> list[Absent]:
         leaves = asked_fields(query)
@@ -42,7 +54,7 @@ class Absence:
         if not everything.blocks:
             return []  # nothing is there at all: that is another message
         missing = {field: self._is_missing(snapshot, tenant, field, everything) for field in _fields(leaves)}
-        names = _names(everything) if any(missing.values()) else ()
+        names = self._names(everything) if any(missing.values()) else ()
         found = [Absent(field, None, nearest(field, names)) for field, gone in missing.items() if gone]
         values = (_absent_value(leaf, everything) for leaf in leaves if not missing[leaf.field])
         return (found + [absent for absent in values if absent is not None])[:MOST_TOLD]
@@ -51,19 +63,35 @@ class Absence:
         if kind_of(field) is Kind.ORIGIN:
             return not any(field in origin_fields(origin) for origin in everything.origins.values())
         plan = scan.plan(snapshot, tenant, q.Exists(field), everything.start_ns, everything.end_ns)
-        known = self._found.get((tenant, field))
-        seen = None if known is None else known()
-        blocks = sorted(plan.blocks, key=lambda block: (block is seen, block.stats.max_ts), reverse=True)
-        for block in blocks[:_MOST_BLOCKS]:
-            if (block is seen and _lies_in(block, plan)) or scan.count(plan, block):
-                self._remember(tenant, field, block)
-                return False
+        held = {block: self._of(block).fields.get(field, False) for block in plan.blocks}
+        blocks = sorted(plan.blocks, key=lambda block: (held[block], block.stats.max_ts), reverse=True)
+        if any(self._has(block, field, plan) for block in blocks[:_MOST_BLOCKS]):
+            return False
         return len(blocks) <= _MOST_BLOCKS
 
-    def _remember(self, tenant: str, field: str, block: Block) -> None:
-        if len(self._found) >= _MOST_REMEMBERED:
-            self._found.clear()
-        self._found[tenant, field] = weakref.ref(block)
+    def _has(self, block: Block, field: str, plan: Plan) -> bool:
+        fields = self._of(block).fields
+        if field not in fields:
+            if len(fields) >= _MOST_REMEMBERED:
+                fields.clear()
+            fields[field] = scan.count(msgspec.structs.replace(plan, start_ns=MIN_NS, end_ns=MAX_NS), block) > 0
+        if not fields[field] or _lies_in(block, plan):
+            return fields[field]
+        return scan.count(plan, block) > 0
+
+    def _names(self, everything: Plan) -> list[str]:
+        """Of origins' fields, and of bodies' in the newest blocks, as they are asked for."""
+        names = {name for origin in everything.origins.values() for name in origin_fields(origin)}
+        for block in sorted(everything.blocks, key=lambda block: block.stats.max_ts, reverse=True)[:_MOST_BLOCKS]:
+            seen = self._of(block)
+            if seen.names is None:
+                seen.names = _body_names(block, everything)
+            names |= seen.names
+        return sorted(names)
+
+    def _of(self, block: Block) -> _Seen:
+        with self._lock:
+            return self._seen.setdefault(block, _Seen())
 
 
 def _lies_in(block: Block, plan: Plan) -> bool:
@@ -98,14 +126,10 @@ def _is_untagged(field: str, value: str, values: set[str]) -> bool:
     return field == "container.image.name" and any(one.startswith((f"{value}:", f"{value}@")) for one in values)
 
 
-def _names(everything: Plan) -> list[str]:
-    names = {name for origin in everything.origins.values() for name in origin_fields(origin)}
-    names.update(_body_names(everything))
-    return sorted(names)
-
-
-def _body_names(everything: Plan) -> Iterator[str]:
-    """As they are asked for, from the newest blocks."""
-    for block in sorted(everything.blocks, key=lambda block: block.stats.max_ts, reverse=True)[:_MOST_BLOCKS]:
-        for message, body in scan.some_bodies(everything, block, _MOST_BODIES).iter_rows():
-            yield from (public_name(name).removeprefix(BODY) for name in body_fields(message, body))
+def _body_names(block: Block, plan: Plan) -> frozenset[str]:
+    whole = msgspec.structs.replace(plan, start_ns=MIN_NS, end_ns=MAX_NS)
+    return frozenset(
+        public_name(name).removeprefix(BODY)
+        for message, body in scan.some_bodies(whole, block, _MOST_BODIES).iter_rows()
+        for name in body_fields(message, body)
+    )
