@@ -9,6 +9,7 @@ import numpy as np
 from collector.metrics.promql.annotations import Annotations
 from collector.metrics.promql.ast import Span
 from collector.metrics.promql.faults import QueryError
+from collector.metrics.promql.kernels import ranking
 from collector.metrics.promql.matrix import Bools, Floats, Ints, Matrix
 from collector.metrics.promql.ordering import by_value
 from deckwatch.wire.model import Labels
@@ -37,15 +38,13 @@ def choose(op: str, of: Matrix, order: Ints, bounds: Ints, param: Floats, kept: 
     if op == "limit_ratio":
         kept[:] = _sampled(of.labels, param)
         return order
-    ranked = [order[low:high] for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
-    for group, rows in enumerate(ranked):
-        for step in range(of.steps):
-            here = rows[of.present[rows, step]]
-            if op != "limitk":
-                here = here[by_value(of.values[here, step], descending=op == "topk")]
-            kept[here[: max(0, int(param[step]))], step] = True
-        if op != "limitk" and of.steps:
-            ranked[group] = rows[by_value(of.values[rows, -1], descending=op == "topk")]
+    size = np.clip(param, 0, len(order)).astype(np.int64)
+    if op == "limitk":
+        ranking.first(of.present, order, bounds, size, kept)
+        return order
+    ranking.best(of.values, of.present, order, bounds, size, op == "topk", kept)
+    groups = [order[low:high] for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
+    ranked = [rows[by_value(of.values[rows, -1], descending=op == "topk")] for rows in groups if of.steps]
     return np.concatenate([np.empty(0, np.int64), *ranked])
 
 

@@ -29,7 +29,7 @@ from collector.metrics.promql.check import type_of
 from collector.metrics.promql.faults import ErrorType, QueryError
 from collector.metrics.promql.frame import Frame, Run
 from collector.metrics.promql.matrix import Matrix, Scalar, Text, Value, Windows
-from collector.metrics.promql.parser import Query, parse
+from collector.metrics.promql.parser import MAX_TIME_S, Query, parse
 from collector.metrics.promql.result import Result, of_matrix, of_scalar, of_text, of_windows
 from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.promql.signatures import NATIVE_ONLY
@@ -67,6 +67,8 @@ def evaluate(
 
 
 def _steps(start_ms: int, end_ms: int, step_ms: int, settings: PromqlSettings) -> mx.Ints:
+    if max(abs(start_ms), abs(end_ms), abs(step_ms)) > MAX_TIME_S * 1000:
+        raise QueryError("start, end or step is out of range", ErrorType.BAD_DATA)
     if step_ms == 0:
         return np.array([start_ms], np.int64)
     if step_ms < 0 or end_ms < start_ms:
@@ -93,10 +95,13 @@ def _result(value: Value, kind: ValueType, times_ms: mx.Ints, run: Run) -> Resul
             result = of_matrix(mx.named(mx.pruned(value)), times_ms, ordered=not run.in_range)
         case Windows():
             result = of_windows(value, times_ms)
+            if len(set(result.labels)) < len(result):  # only the names that had to go told them apart
+                raise QueryError(mx.SAME_LABELS)
     return result.with_notes(run.annotations.warnings, run.annotations.infos, tuple(run.unknown))
 
 
 def _evaluate(expr: Expr, frame: Frame) -> Value:
+    frame.run.check()
     if frame.steps > 1 and not isinstance(expr, ast.Number | ast.String) and _pinned(expr):
         return mx.broadcast(_node(expr, frame.at(frame.times_ms[:1])), frame.steps)
     return _node(expr, frame)
@@ -141,7 +146,6 @@ def _chain(expr: ast.Binary, frame: Frame) -> Value:
     first, chain = ast.spine(expr)
     value = _evaluate(first, frame)
     for node in chain:
-        frame.run.check()
         value = binary(node, value, _evaluate(node.right, frame))
         if isinstance(value, Matrix):
             frame.run.make_room(len(value), value.steps)

@@ -11,6 +11,7 @@ from collector.metrics.promql.annotations import Annotations
 from collector.metrics.promql.ast import At, Edge, Expr, String, unwrapped
 from collector.metrics.promql.faults import ErrorType, QueryError, too_many_samples
 from collector.metrics.promql.matrix import Floats, Ints, Matrix, Scalar, Value, Windows
+from collector.metrics.promql.quoting import is_utf8, quote
 from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.promql.source import Selection, SeriesSource
 from collector.metrics.selector import Matcher
@@ -117,6 +118,14 @@ class Frame:
         value = self.value(expr)
         assert isinstance(value, Windows)  # noqa: S101
         return value
+
+
+def utf8_of(expr: Expr) -> str:
+    """Of a string argument that becomes part of a label. Raises QueryError where its bytes are no UTF-8."""
+    text = text_of(expr)
+    if not is_utf8(text):
+        raise QueryError(f"the string {quote(text)} is not UTF-8")
+    return text
 
 
 def text_of(expr: Expr) -> str:

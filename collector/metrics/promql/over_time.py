@@ -8,10 +8,11 @@ import numpy as np
 
 from collector.metrics.promql import matrix as mx
 from collector.metrics.promql.ast import Call
+from collector.metrics.promql.blocks import blocks
 from collector.metrics.promql.faults import QueryError
 from collector.metrics.promql.frame import Frame
 from collector.metrics.promql.kernels import over_time, quantiles, rates, regression
-from collector.metrics.promql.matrix import Floats, Matrix, Windows
+from collector.metrics.promql.matrix import Floats, Ints, Matrix, Windows
 from collector.metrics.selector import NAME_LABEL
 
 COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
@@ -52,22 +53,46 @@ def plain(call: Call, frame: Frame) -> Matrix:
     kernel, options = PLAIN[call.function]
     if call.function in ("rate", "increase"):
         _note_names(found, call, frame)
-    result = _run(kernel, found, frame, *options, keep_name=call.function in KEEP_NAME)
+    result = _run(kernel, found, frame, options, keep_name=call.function in KEEP_NAME)
     if call.function == "present_over_time":
         result.values.fill(1.0)
     return result
 
 
-def _run(kernel: _Kernel, found: Windows, frame: Frame, *more: object, keep_name: bool = False) -> Matrix:
+def _run(
+    kernel: _Kernel,
+    found: Windows,
+    frame: Frame,
+    options: tuple[bool, ...] = (),
+    by_step: tuple[Floats | Ints, ...] = (),
+    *,
+    keep_name: bool = False,
+) -> Matrix:
+    """Block by block, so that the query's time is looked at in between. `by_step` are the kernel's arrays of steps."""
     series = found.selection
-    frame.run.make_room(len(series.labels), frame.steps)
-    frame.run.check()
-    drop = found.drop_name if keep_name else np.ones(len(series.labels), np.bool_)
-    out = mx.blank(series.labels, frame.steps, drop)
-    kernel(
-        series.times_ms, series.values, series.offsets, found.refs_ms, found.width_ms, *more, out.values, out.present
-    )
+    rows = len(series.labels)
+    frame.run.make_room(rows, frame.steps)
+    out = mx.blank(series.labels, frame.steps, found.drop_name if keep_name else np.ones(rows, np.bool_))
+    for block in blocks(rows, frame.steps, _samples_each(found)):
+        frame.run.check()
+        part = slice(block.first_step, block.end_step)
+        here = slice(block.first_row, block.end_row)
+        values = np.ascontiguousarray(out.values[here, part])
+        present = np.ascontiguousarray(out.present[here, part])
+        columns = [np.ascontiguousarray(column[part]) for column in by_step]
+        offsets, refs = series.offsets[block.first_row : block.end_row + 1], found.refs_ms[part]
+        kernel(series.times_ms, series.values, offsets, refs, found.width_ms, *options, *columns, values, present)
+        out.values[here, part], out.present[here, part] = values, present
     return mx.pruned(out)
+
+
+def _samples_each(found: Windows) -> float:
+    """Samples in a window, on average."""
+    series = found.selection
+    if not series.samples:
+        return 0.0
+    span_ms = int(series.times_ms.max()) - int(series.times_ms.min()) + 1
+    return series.samples / len(series.labels) * min(1.0, found.width_ms / span_ms)
 
 
 def _note_names(found: Windows, call: Call, frame: Frame) -> None:
@@ -78,23 +103,24 @@ def _note_names(found: Windows, call: Call, frame: Frame) -> None:
 
 def predict(call: Call, frame: Frame) -> Matrix:
     found = frame.windows(call.args[0])
-    return _run(regression.predicted, found, frame, frame.times_ms, _column(frame.scalar(call.args[1])))
+    ahead_s = frame.scalar(call.args[1])
+    return _run(regression.predicted, found, frame, by_step=(frame.times_ms, ahead_s))
 
 
 def smooth(call: Call, frame: Frame) -> Matrix:
     found = frame.windows(call.args[0])
-    factors = [_column(frame.scalar(arg)) for arg in call.args[1:]]
+    factors = tuple(frame.scalar(arg) for arg in call.args[1:])
     if len(found.selection.labels):
         for name, short, factor in zip(("smoothing", "trend"), ("sf", "tf"), factors, strict=True):
             bad = factor[~((factor > 0) & (factor < 1))]
             if len(bad):
                 raise QueryError(f"invalid {name} factor. Expected: 0 < {short} < 1, got: {bad[0]:f}")
-    return _run(regression.smoothed, found, frame, *factors)
+    return _run(regression.smoothed, found, frame, by_step=factors)
 
 
 def quantile(call: Call, frame: Frame) -> Matrix:
-    q = _column(frame.scalar(call.args[0]))
-    result = _run(quantiles.quantile, frame.windows(call.args[1]), frame, q)
+    q = frame.scalar(call.args[0])
+    result = _run(quantiles.quantile, frame.windows(call.args[1]), frame, by_step=(q,))
     if len(result):
         for bad in np.unique(q[~((q >= 0) & (q <= 1))]):
             frame.run.annotations.invalid_quantile(float(bad), call.args[0].span)
@@ -104,7 +130,3 @@ def quantile(call: Call, frame: Frame) -> Matrix:
 def absent(call: Call, frame: Frame) -> Matrix:
     """absent_over_time, as far as it concerns samples: where there are any."""
     return _run(over_time.count, frame.windows(call.args[0]), frame)
-
-
-def _column(values: Floats) -> Floats:
-    return np.ascontiguousarray(values, np.float64)

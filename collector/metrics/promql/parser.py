@@ -29,6 +29,9 @@ MAX_DEPTH = 60
 MAX_OPERATORS = 1000
 """In a chain such as `a or b or c ...`."""
 
+MAX_TIME_S = 2**53 / 1000
+"""Behind `@`: some 285,000 years, so that no arithmetic with times overflows."""
+
 _PRECEDENCE = {
     Op.OR: 1,
     Op.AND: 2,
@@ -455,7 +458,7 @@ class _Parser:
             raise self._unexpected("@", "timestamp")
         self._next()
         seconds = self._number(token)
-        if not math.isfinite(seconds) or abs(seconds) >= 2**63:
+        if not math.isfinite(seconds) or abs(seconds) >= MAX_TIME_S:
             signed = -seconds if negative else seconds
             raise self._error(expr.span, f"timestamp out of bounds for @ modifier: {signed:f}")
         at_ms = round(seconds * 1000)
@@ -463,4 +466,4 @@ class _Parser:
 
 
 def _experimental(name: str) -> str:
-    return f"{name}() is experimental and must be enabled: set metrics.promql.experimental_functions"
+    return f"{name}() is experimental and must be enabled (setting experimental_functions)"

@@ -45,7 +45,7 @@ def _number(expr: ast.Number) -> str:
     if expr.duration:
         ms = round(expr.value * 1000)
         return ("-" if ms < 0 else "") + format_duration_ms(abs(ms))
-    return format_plain(expr.value)
+    return format_plain(expr.value).removeprefix("+")  # `+Inf ^ 2` would be +(Inf ^ 2)
 
 
 def _selector(expr: ast.VectorSelector) -> str:

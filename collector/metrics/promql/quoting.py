@@ -113,4 +113,8 @@ def is_plain_metric(name: str) -> bool:
 
 def is_label(name: str) -> bool:
     """Prometheus 3 allows every UTF-8 name that isn't empty."""
-    return bool(name) and not any(0xD800 <= ord(letter) <= 0xDFFF for letter in name)
+    return bool(name) and is_utf8(name)
+
+
+def is_utf8(text: str) -> bool:
+    return not any(0xD800 <= ord(letter) <= 0xDFFF for letter in text)

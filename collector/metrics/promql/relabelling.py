@@ -9,7 +9,7 @@ import polars as pl
 from collector.metrics.promql import matrix as mx
 from collector.metrics.promql.ast import Call
 from collector.metrics.promql.faults import QueryError
-from collector.metrics.promql.frame import Frame, text_of
+from collector.metrics.promql.frame import Frame, text_of, utf8_of
 from collector.metrics.promql.matching import anchored, full_matches
 from collector.metrics.promql.matrix import Matrix
 from collector.metrics.promql.quoting import is_label, quote
@@ -19,7 +19,8 @@ from deckwatch.runtime.faults import Reject
 
 def label_replace(call: Call, frame: Frame) -> Matrix:
     """`$1` and `${name}` in the replacement stand for what the groups matched; no match, no change."""
-    target, replacement, source, pattern = map(text_of, call.args[1:])
+    target, source = text_of(call.args[1]), text_of(call.args[3])
+    replacement, pattern = utf8_of(call.args[2]), utf8_of(call.args[4])
     try:
         check_regex(pattern)
     except Reject as error:
@@ -48,7 +49,8 @@ def _replacements(of: Matrix, source: str, pattern: str, replacement: str) -> di
 
 
 def label_join(call: Call, frame: Frame) -> Matrix:
-    target, separator, *sources = map(text_of, call.args[1:])
+    target, separator = text_of(call.args[1]), utf8_of(call.args[2])
+    sources = list(map(text_of, call.args[3:]))
     for name in sources:
         if not is_label(name):
             raise QueryError(f"invalid source label name in label_join(): {quote(name)}")

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from collector.metrics.promql.ast import ValueType
-from collector.metrics.promql.matrix import Bools, Floats, Ints, Matrix, Scalar, Text, Windows
+from collector.metrics.promql.matrix import Bools, Floats, Ints, Matrix, Scalar, Text, Windows, without_name
 from collector.metrics.promql.source import Selection
 from deckwatch.wire.model import Labels
 
@@ -84,8 +84,12 @@ def of_windows(value: Windows, times_ms: Ints) -> Result:
     before = np.concatenate((np.zeros(1, np.int64), np.cumsum(inside)))
     counts = np.diff(before[found.offsets])
     alive = np.flatnonzero(counts)
-    labels = tuple(found.labels[row] for row in alive.tolist())
+    labels = tuple(_named(found.labels[row], bool(value.drop_name[row])) for row in alive.tolist())
     offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts[alive])))
     kept = Selection(labels, offsets, found.times_ms[inside], found.values[inside])
     nothing = np.empty((len(labels), 0))
     return Result(ValueType.MATRIX, times_ms, labels, nothing, nothing.astype(np.bool_), samples=kept)
+
+
+def _named(labels: Labels, drop: bool) -> Labels:
+    return without_name(labels) if drop else labels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collector.metrics.promql.ast import Span, VectorSelector
 from collector.metrics.promql.faults import ParseError
-from collector.metrics.promql.quoting import is_label, quote
+from collector.metrics.promql.quoting import is_label, is_utf8, quote
 from collector.metrics.selector import NAME_LABEL, Matcher, MatchOp, check_regex
 from deckwatch.runtime.faults import Reject
 
@@ -21,6 +21,8 @@ def selector(text: str, name: str, matchers: tuple[Matcher, ...], span: Span) ->
         if not is_label(matcher.label):
             raise ParseError(text, span, f"invalid label name {quote(matcher.label)}")
         if matcher.op in _REGEX:
+            if not is_utf8(matcher.value):
+                raise ParseError(text, span, f"the regular expression {quote(matcher.value)} is not UTF-8")
             try:
                 check_regex(matcher.value)
             except Reject as error:
