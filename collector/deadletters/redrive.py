@@ -72,7 +72,7 @@ def redrive(
                 frames += [(letter.host, frame) for frame in told]
                 outcomes.append(Outcome(id_, len(told)))
             else:
-                frame = Parser(settings).parse(accepted(letter, entry, form))
+                frame = _under(letter.key, Parser(settings).parse(accepted(letter, entry, form)))
                 records.append(frame)
                 outcomes.append(Outcome(id_, frame.rows.height))
         except Exception as fault:
@@ -80,6 +80,12 @@ def redrive(
             log.warning("dead letter %s can't be taken this time either: %s", id_, fault)
             outcomes.append(Outcome(id_, 0, f"{type(fault).__name__}: {fault}"))
     return Redriven(together(entry.seq, entry.received_ns, records), tuple(frames), tuple(outcomes))
+
+
+def _under(key: str, frame: RecordFrame) -> RecordFrame:
+    """Its records belong to the stream that the letter came from: there they are looked for and accounted."""
+    origins = tuple(msgspec.structs.replace(origin, key=key) for origin in frame.origins)
+    return msgspec.structs.replace(frame, origins=origins)
 
 
 def _form(letter: DeadLetter) -> Format:
