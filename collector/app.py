@@ -180,7 +180,9 @@ class Collector:
         return web.Response(text=_INDEX)
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+        """503 where somebody has to act; what was accepted is safe, and questions are answered all the same."""
+        troubles = [trouble for trouble in (self.journal.trouble, self.pipeline.trouble) if trouble is not None]
+        return web.Response(text="\n".join(troubles or ["ok"]) + "\n", status=503 if troubles else 200)
 
     async def run(
         self, stop: asyncio.Event, ready: Callable[[str], None] | None, env: Mapping[str, str]

@@ -90,6 +90,7 @@ class Pipeline:
         self._sealing: asyncio.Task[None] | None = None
         self._beginning = asyncio.Lock()
         self._held_up = False
+        self._seal_trouble: str | None = None
         self._redrives: dict[int, asyncio.Future[Redriven]] = {}  # by seq
         self._not_taken = Counter(
             "deckwatch_collector_samples_not_taken",
@@ -159,6 +160,11 @@ class Pipeline:
     def account_of(self, key: str) -> StreamAccount | None:
         """Who a stream is."""
         return self._applier.accounts.of(key)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing gets from the journal into the store."""
+        return self._seal_trouble
 
     # The loop --------------------------------------------------------------------------------------------------
 
@@ -298,6 +304,7 @@ class Pipeline:
             if not self._held_up:
                 log.error("store: cannot seal: %s; nothing is lost, the journal keeps it, trying again", fault)
             self._held_up = True
+            self._seal_trouble = f"the store cannot be sealed: {fault}"
             return
         self._held_up = False
         self._sealed_at = self._clock.monotonic()
@@ -305,7 +312,7 @@ class Pipeline:
 
     async def _finish_seal(self, sealing: Sealing) -> None:
         loop = asyncio.get_running_loop()
-        backoff = Backoff(first_s=1.0, most_s=60.0)
+        backoff = Backoff(first_s=1.0, most_s=10.0)
         while True:
             try:
                 await loop.run_in_executor(self._maintenance, self._store.finish_seal, sealing)
@@ -318,7 +325,9 @@ class Pipeline:
                         error,
                         exc_info=not isinstance(error, OSError),
                     )
+                self._seal_trouble = f"the store cannot be sealed: {error}"
                 await self._clock.sleep(backoff.next_s())
+        self._seal_trouble = None
         if backoff.failures:
             log.warning("store: sealing works again")
         self._journal.trim(sealing.seq)
@@ -329,6 +338,10 @@ class Pipeline:
         failing = False
         while True:
             await self._clock.sleep(_MAINTAIN_EVERY_S)
+            if (
+                self._journal.trouble
+            ):  # whether there is room again shows when somebody writes; it may be long until then
+                await self._journal_decision(CloseDecision(()))
             if self._seal_is_due():
                 await self._begin_seal()
             try:

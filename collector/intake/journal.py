@@ -91,13 +91,18 @@ class Journal:
         self._writer: asyncio.Task[None] | None = None
         self._last: asyncio.Future[None] | None = None
         self._failed: str | None = None
-        self._failing = False
+        self._failing: str | None = None
         self._untrimmed = False
 
     @property
     def durable_seq(self) -> int:
         """Seq of the last entry that is safe on disk; -1: none ever was."""
         return self._durable_seq
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written, as of the last attempt."""
+        return self._failed or self._failing
 
     @property
     def size_bytes(self) -> int:
@@ -216,7 +221,7 @@ class Journal:
                 continue
             if self._failing:
                 log.warning("journal: writing to %s works again", self._folder)
-            self._failing = False
+            self._failing = None
             self._durable_seq = group[-1].entry.seq
             for one in group:
                 one.durable(one.entry)
@@ -226,14 +231,14 @@ class Journal:
     def _fail(self, group: list[_Submitted], error: OSError) -> None:
         if not self._failing:
             log.error("journal: cannot write to %s: %s; agents are asked to wait", self._folder, error)
-        self._failing = True
+        self._failing = f"the journal cannot be written: {error.strerror}"
         lost = group + list(self._waiting)
         self._waiting.clear()
         self._next_seq = self._durable_seq + 1
         self._on_failure()
         for one in lost:
             if not one.done.done():
-                one.done.set_exception(Retry(f"the journal cannot be written: {error.strerror}"))
+                one.done.set_exception(Retry(self._failing))
                 one.done.exception()  # whoever waits gets it; nobody may be waiting any more
 
     def _write(self, entries: list[Entry]) -> None:
