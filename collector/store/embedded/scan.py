@@ -71,9 +71,7 @@ def plan(snapshot: Snapshot, tenant: str, query: Query, start_ns: int, end_ns: i
         for block in snapshot.of(tenant).all
         if block.stats.min_ts < end_ns and block.stats.max_ts >= start_ns and block.stats.max_seq >= min_seq
     ]
-    # Only origins of these blocks: a live tail, which looks at the newest rows alone, costs as much as those do.
-    ids = set().union(*(block.stats.origins for block in touched))
-    origins = {id_: snapshot.origins[id_] for id_ in ids}
+    origins = _origins_of(snapshot, tenant, touched)
     compiled = compile(query, origins)
     keys = sorted({origin.key for origin in origins.values()})
     rank_of = {key: rank for rank, key in enumerate(keys)}
@@ -90,6 +88,15 @@ def plan(snapshot: Snapshot, tenant: str, query: Query, start_ns: int, end_ns: i
         total_rows=total,
         skipped_rows=total - sum(block.stats.rows for block in wanted),
     )
+
+
+def _origins_of(snapshot: Snapshot, tenant: str, blocks: Sequence[Block]) -> dict[int, Origin]:
+    """Of a few blocks theirs alone: so a live tail, which looks at the newest rows, costs as much as those do. Of many
+    blocks it is cheaper to take all of the tenant's than to ask each block."""
+    if sum(len(block.stats.origins) for block in blocks) >= len(snapshot.origins):
+        return tenant_origins(snapshot.origins, tenant)
+    ids = set().union(*(block.stats.origins for block in blocks))
+    return {id_: snapshot.origins[id_] for id_ in ids}
 
 
 def _may_match(block: Block, compiled: Compiled) -> bool:
