@@ -189,7 +189,11 @@ class Collector:
     ) -> DrainReport:
         app = self.application(env)
         server = await serve(
-            app, parse_listen(self.settings.listen), tls=server_context(self.settings.tls), data_dir=self.data_dir
+            app,
+            parse_listen(self.settings.listen),
+            tls=server_context(self.settings.tls),
+            data_dir=self.data_dir,
+            most_connections=self.settings.max_connections,
         )
         try:
             async with asyncio.TaskGroup() as tasks:

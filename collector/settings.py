@@ -34,6 +34,9 @@ class CollectorSettings(msgspec.Struct, frozen=True):
     ] = None
     token_file: Annotated[Path | None, Meta(description="File with the bearer token that clients must bring.")] = None
     insecure: Annotated[bool, Meta(description="Listen beyond loopback without a token.")] = False
+    max_connections: Annotated[
+        int, Meta(ge=8, description="Connections at a time; one more is answered 503. An agent needs one or two.")
+    ] = 4096
     drain_s: Annotated[float, Meta(ge=0, description="Time for work under way to end at a stop, in seconds.")] = 15.0
     tls: ServerTls = ServerTls()
     intake: IntakeSettings = IntakeSettings()

@@ -291,3 +291,28 @@ def test_tls_faults(tmp_path: Path, pair: tuple[Path, Path]) -> None:
             server_context(tls)
     with pytest.raises(Unusable, match=r"tls\.ca_file"):
         client_context(ClientTls(ca_file=tmp_path / "none"))
+
+
+async def test_connections_beyond_the_most_are_turned_away_in_words() -> None:
+    server = await serve(app(), LOCAL, most_connections=2)
+    host, port = server.address.removeprefix("http://").split(":")
+    held = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+    try:
+        for _, writer in held:
+            writer.write(b"GET /x HTTP/1.1\r\nHost: a\r\n")  # and never the end of the header
+            await writer.drain()
+        await asyncio.sleep(0.1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 1" in answer
+        assert answer.endswith(b"2 connections are open, more are not taken: come back later\n")
+        held.pop()[1].close()
+        await asyncio.sleep(0.1)
+        async with aiohttp.ClientSession() as session, session.get(f"{server.address}/x") as good:
+            assert (good.status, await good.text()) == (200, "ok")
+    finally:
+        for _, writer in held:
+            writer.close()
+        await server.close()
