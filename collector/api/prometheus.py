@@ -18,7 +18,7 @@ from aiohttp import web
 
 import deckwatch
 from collector.api.connection import for_client
-from collector.api.prometheus_answers import encoded, failure, json_body, names, success
+from collector.api.prometheus_answers import TRUNCATED, encoded, failure, json_body, names, success
 from collector.api.prometheus_parameters import MAX_TIME_MS, MIN_TIME_MS, Parameters, label_name
 from collector.metrics.promql.engine import evaluate
 from collector.metrics.promql.faults import ErrorType, QueryError
@@ -141,7 +141,7 @@ class PrometheusApi:
 
         rows = await self._for_client(request, work)
         if limit is not None and len(rows) > limit:
-            return success(rows[:limit], ["results truncated due to limit"])
+            return success(rows[:limit], [TRUNCATED])
         return success(rows)
 
     async def labels(self, given: Parameters, request: web.Request) -> web.Response:

@@ -56,6 +56,17 @@ class Result(msgspec.Struct, frozen=True):
             here = self.present[row]
             yield Points(labels, self.times_ms[here], self.values[row, here])
 
+    def first(self, count: int) -> Result:
+        """That many series of it."""
+        samples = self.samples
+        if samples is not None:
+            offsets = samples.offsets[: count + 1]
+            end = int(offsets[-1])
+            samples = Selection(samples.labels[:count], offsets, samples.times_ms[:end], samples.values[:end])
+        return msgspec.structs.replace(
+            self, labels=self.labels[:count], values=self.values[:count], present=self.present[:count], samples=samples
+        )
+
     def with_notes(self, warnings: tuple[str, ...], infos: tuple[str, ...], unknown: tuple[Labels, ...]) -> Result:
         return msgspec.structs.replace(self, warnings=warnings, infos=infos, unknown=unknown)
 
