@@ -82,7 +82,9 @@ class Agent:
             registry=self.registry,
         )
         memory = StreamMemory(known.streams if known else ())
-        self.tailer = Tailer(settings.tail, instance.id, memory, clock, first_start=not seen_before)
+        self.tailer = Tailer(
+            settings.tail, instance.id, memory, clock, first_start=not seen_before, links_dir=folder / "links"
+        )
         self.pipe = Pipe(
             self.identity,
             settings.ship,

@@ -18,6 +18,11 @@ class ShipMetrics:
             "Samples and events on disk, not acked or still being written.",
             registry=registry,
         )
+        self.linked_bytes = Gauge(
+            "deckwatch_agent_linked_bytes",
+            "Bytes of deleted logs that only the agent's hard links keep on the disk.",
+            registry=registry,
+        )
         self.collector_up = Gauge(
             "deckwatch_agent_collector_up", "1: the collector took what was sent last.", registry=registry
         )

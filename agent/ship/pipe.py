@@ -32,7 +32,7 @@ from agent.ship.settings import ShipSettings
 from agent.ship.spool import SPOOL_SOURCE
 from agent.tail.state import StreamState
 from agent.tail.tail import Tail
-from agent.tail.tailer import Tailer
+from agent.tail.tailer import LEAST_POLL_S, Tailer
 from deckwatch.runtime.backoff import Backoff
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Retry
@@ -154,10 +154,13 @@ class Pipe:
                 if fd >= 0:
                     loop.add_reader(fd, stir)
                 wait_s = await self._do(self._tailer.next_poll_in)
+                due = wait_s <= LEAST_POLL_S  # a busy writer stirs us all the time
                 try:
                     async with asyncio.timeout(wait_s):  # wait_for (3.11) may swallow a cancellation
                         await self._stirred.wait()
                 except TimeoutError:
+                    due = True
+                if due:
                     await self._do(self._tailer.poll)
                 self._stirred.clear()
                 await self._look()
@@ -377,6 +380,7 @@ class Pipe:
         self._metrics.lag_bytes.set(left.lag_bytes)
         self._metrics.spool_bytes.set(left.spool_bytes)
         self._metrics.streams.set(left.streams)
+        self._metrics.linked_bytes.set(self._tailer.links.kept_bytes())
         return left
 
     async def tails(self) -> list[Tail]:

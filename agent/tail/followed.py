@@ -322,11 +322,30 @@ class Followed:
     def _give_up_waiting(self, now: float) -> None:
         """Known streams for which no file was found. One that had been read to its end lost nothing."""
         for state in self._keeper.memory.waiting(self.source.name):
+            if (file := self._keeper.links.open(state.file)) and self._take_linked(file, state, now):
+                continue
             self._keeper.memory.take(state)
             tail = self.new_tail(None, Place.GONE, now, state)
             tail.lost = GapReason.ROTATED_AWAY if self.source.rotated else GapReason.DELETED
             tail.over = state.complete and not tail.gaps and not tail.unseen
+            if size := self._keeper.links.too_large(state.file):
+                tail.lost, tail.size = GapReason.HELD_TOO_MUCH, size
             self._keeper.resumed(tail)
+
+    def _take_linked(self, file: LogFile, state: StreamState, now: float) -> bool:
+        """It lost its names while we were down, and our link kept it."""
+        try:
+            known = fit(candidate(file, live=False), state) is not Fit.NO
+        except OSError as error:
+            self._keeper.complain(file.path, error)
+            known = False
+        if not known:
+            file.close()
+            return False
+        file.path = state.path
+        self._keeper.memory.take(state)
+        self._keeper.resumed(self.new_tail(file, Place.DELETED, now, state))
+        return True
 
     def _declare_lost(self, tail: Tail, now: float) -> None:
         """Not at once: a copy with its text may be in the making."""

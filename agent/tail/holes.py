@@ -109,7 +109,8 @@ class Holes:
             return
         followed = self._followed
         tail = next((tail for tail in followed.tails if tail.generation == newest.generation), None)
-        present = followed.rotated.has_copy(newest.generation) or (tail is not None and not tail.over)
+        covered = tail is not None and not tail.over and tail.place is not Place.DELETED  # there, or a gap to its end
+        present = covered or followed.rotated.has_copy(newest.generation)
         newer = followed.rotated.younger_than(0)
         if (newer or followed.live) and may_have_hole(Chain(present, newer, followed.source.max_files)):
             self._note(UNKNOWN, tail, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from agent.tail.catcher import Catcher
+from agent.tail.links import Links
 from agent.tail.listing import Listings
 from agent.tail.logfile import FileId
 from agent.tail.settings import TailSettings
@@ -23,6 +24,7 @@ class Keeper(Protocol):
     memory: StreamMemory
     listings: Listings
     catcher: Catcher
+    links: Links
     started_ns: int
     begin_at_end: bool
     """In files that were there when the agent started: this is its very first start."""

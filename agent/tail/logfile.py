@@ -54,6 +54,9 @@ class TornGzip(OSError):
 
 
 class PlainFile:
+    own_links = 0
+    """Of ours (`links`): they are no names of the file, and `stat` leaves them out."""
+
     def __init__(self, path: str, fd: int = -1) -> None:
         """`fd`: it is open already. Raises OSError."""
         self.path = path
@@ -73,7 +76,10 @@ class PlainFile:
 
     def stat(self) -> FileStat:
         found = os.fstat(self._fd)
-        return FileStat(found.st_size, found.st_size, found.st_nlink, found.st_mtime_ns)
+        return FileStat(found.st_size, found.st_size, max(0, found.st_nlink - self.own_links), found.st_mtime_ns)
+
+    def fileno(self) -> int:
+        return self._fd
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -12,6 +13,24 @@ from msgspec import Meta
 class Begin(StrEnum):
     START = "start"
     END = "end"
+
+
+class LinkSettings(msgspec.Struct, frozen=True):
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="Keep a hard link to each followed file, so that its rest is read if it is deleted while the "
+            "agent is down."
+        ),
+    ] = True
+    limit_bytes: Annotated[
+        int,
+        Meta(description="Most bytes that the linked files may hold together; the largest go first, as a gap.", ge=0),
+    ] = 1 << 30
+    folder: Annotated[
+        Path | None,
+        Meta(description="Where the links stand, in the mount of the logs. Unset: below the state folder."),
+    ] = None
 
 
 class TailSettings(msgspec.Struct, frozen=True):
@@ -48,6 +67,7 @@ class TailSettings(msgspec.Struct, frozen=True):
         float,
         Meta(description="Seconds to wait, after a start, for a known log to turn up before it counts as gone.", ge=0),
     ] = 60.0
+    links: Annotated[LinkSettings, Meta(description="Hard links to followed files.")] = LinkSettings()
     ledger_entries: Annotated[int, Meta(description="Most closed streams that are remembered.", ge=100)] = 20_000
     ledger_s: Annotated[
         float, Meta(description="Seconds for which a closed stream is remembered after its file has gone.", ge=0)

@@ -256,6 +256,14 @@ class Tail:
         return self.file is not None and (self.size is None or self.size > self.seen)
 
     @property
+    def is_worth_a_link(self) -> bool:
+        """If it was deleted while we are down, would something be lost?"""
+        if not self.generation or self.format is Format.FRAMES:
+            return False
+        over = self.source.ended or self.place is not Place.LIVE
+        return not over or self.size != self.acked.offset
+
+    @property
     def may_close(self) -> bool:
         """Worth a look after an ack."""
         return self.place is not Place.LIVE or self.over

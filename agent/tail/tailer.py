@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -13,8 +14,9 @@ from agent.model import LogSource
 from agent.tail.catcher import Catcher
 from agent.tail.changes import Changes
 from agent.tail.followed import Followed
+from agent.tail.links import Links
 from agent.tail.listing import Listings
-from agent.tail.logfile import FileId, TornGzip
+from agent.tail.logfile import FileId, PlainFile, TornGzip
 from agent.tail.positions import Positions
 from agent.tail.rotation import Place
 from agent.tail.settings import Begin, TailSettings
@@ -25,6 +27,7 @@ from deckwatch.wire.model import Format, GapReason
 
 log = logging.getLogger(__name__)
 
+LEAST_POLL_S = 0.05
 _QUIET_AFTER_S = 60.0
 _QUIET_FACTOR = 6
 """A file that inotify covers and that has been quiet for a while is polled this much more rarely."""
@@ -41,13 +44,23 @@ class Closed(msgspec.Struct, frozen=True):
 
 class Tailer:
     def __init__(
-        self, settings: TailSettings, agent: str, memory: StreamMemory, clock: Clock, *, first_start: bool = True
+        self,
+        settings: TailSettings,
+        agent: str,
+        memory: StreamMemory,
+        clock: Clock,
+        *,
+        first_start: bool = True,
+        links_dir: Path | None = None,
     ) -> None:
+        """`links_dir`: where hard links stand unless the settings say otherwise."""
         self.settings = settings
         self.agent = agent
         self.memory = memory
         self.changes = Changes(enabled=settings.inotify)
         self.catcher = Catcher(enabled=settings.inotify)
+        self.links = Links(settings.links, links_dir)
+        self.links.begin(state.file for state in memory.all() if not state.closed_ns)
         self.closed: dict[str, Closed] = {}  # not told to the collector yet
         self.listings = Listings()
         self.started_ns = clock.now_ns()
@@ -62,6 +75,7 @@ class Tailer:
         self._ready: dict[Followed, None] = {}  # in the order of their turns
         self._owners: dict[FileId, Followed] = {}
         self._complained: set[str] = set()
+        self._link_at = 0.0  # when links are looked at next
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
@@ -154,14 +168,17 @@ class Tailer:
                 self._watch(followed)  # its folder may have come, or come anew
             self._look(followed, now, poll=True)
         self._drop_held(now)
+        if now >= self._link_at:
+            self._link(now)
         if now - self._started >= self.settings.absent_s:
             self._give_up_absent(now)
         self.memory.trim(self.now_ns(), entries=self.settings.ledger_entries, age_s=self.settings.ledger_s)
 
     def next_poll_in(self) -> float:
+        """Seconds; the least where something is due already."""
         now = self.now()
         due = min((f.next_look for f in self._followed.values()), default=now + self.settings.poll_s)
-        return min(max(0.05, due - now), self.settings.poll_s)
+        return min(max(LEAST_POLL_S, min(due, self._link_at) - now), self.settings.poll_s)
 
     def _give_up_absent(self, now: float) -> None:
         """Logs of the checkpoint that discovery does not know any more: their files may still be there."""
@@ -206,6 +223,14 @@ class Tailer:
             log.error("%s: deleted, and held for too long: its unread bytes are given up", tail.path)
             self._give_up(tail, GapReason.HELD_TOO_MUCH, now)
 
+    def _link(self, now: float) -> None:
+        """Files whose end is not acked, or that may still be written to."""
+        self._link_at = now + self.settings.poll_s
+        waiting = [state.file for name in self.memory.waiting_sources() for state in self.memory.waiting(name)]
+        self.links.keep(
+            [tail.file for tail in self.homes if isinstance(tail.file, PlainFile) and tail.is_worth_a_link], waiting
+        )
+
     # What the followed logs ask ---------------------------------------------------------------------------------
 
     def may_have(self, file: FileId, followed: Followed) -> bool:
@@ -222,6 +247,7 @@ class Tailer:
 
     def named(self) -> None:
         self.has_new_names = True
+        self._link_at = min(self._link_at, self.now() + LEAST_POLL_S)
 
     def let_go(self, tail: Tail, *, listed: bool) -> None:
         self.homes.pop(tail, None)

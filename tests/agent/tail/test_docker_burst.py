@@ -18,10 +18,12 @@ LINES = 40_000
 RUNS = int(os.environ.get("DECKWATCH_SEEDS", "1"))
 
 
-def agent_of(folder: Path, engine: Engine, collector: FakeCollector) -> Daemon:
+def agent_of(folder: Path, engine: Engine, collector: FakeCollector, *, links: Path | None = None) -> Daemon:
     config = folder / "agent.yml"
     docker = {"socket": str(engine.socket), "containers_dir": str(engine.containers_dir)}
-    settings = {"discover": {"docker": docker}, "tail": {"late_write_s": 0.5, "settle_s": 0.5}}
+    waits = {"late_write_s": 0.5, "settle_s": 0.5, "absent_s": 2.0, "poll_s": 1.0}
+    tail = waits if links is None else {**waits, "links": {"folder": str(links)}}
+    settings = {"discover": {"docker": docker}, "tail": tail}
     config.write_text(yaml.safe_dump({"agent": settings}))
     state = folder / "agent"
     arguments = ["agent", "--collector", collector.url, "--state-dir", str(state), "--config", str(config)]
