@@ -52,7 +52,7 @@ def parse(text: str, now_ns: int | None = None) -> q.Query:
     if bound is None:
         return query
     if now_ns is None:
-        raise QueryError(f"{bound!r} needs somebody who asks now", text, text.find("now"), "an absolute time")
+        raise QueryError(f"{bound!r} needs somebody who asks now", text, max(0, text.find(bound)), "an absolute time")
     return resolved(query, now_ns)
 
 

@@ -8,7 +8,7 @@ bind looser than OR. So the tokens are ours and the grammar is luqum's:
 - `/.../` is a regex only where a space, a bracket or the end follows; else it is a path;
 - a colon ends a field's name only once a term, where what stands before it can be a name: `12:30`, `http://host`,
   `std::bad_alloc`, `Foo.java:42` and the second colon of `image:nginx:1.27` are text;
-- `status >= 500` is `status:>=500` (KQL), where a number, a quote or `now` follows.
+- `status >= 500` is `status:>=500` (KQL), where a number, a quote or `now` follows, and `level >= warn` too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ _REGEX = re.compile(r"/(?:[^/\\]|\\.)+/(?=[\s()]|$)", re.DOTALL)
 _TERM = re.compile(r'(?:[^\s()"\\]|\\.)+', re.DOTALL)
 _BOUND = re.compile(r'(?:[^\s()"\\\]}]|\\.)+', re.DOTALL)
 _FIELD = re.compile(r"((?:[A-Za-z_@]|\\.)(?:[\w@.\-/*]|\\.)*):(?!//|:)")
-_KQL_RANGE = re.compile(r"([A-Za-z_@][\w@.-]*) ?(?=[<>]=? ?(?:[-+.]?\d|\"|now))")
+_KQL_RANGE = re.compile(
+    r"([A-Za-z_@][\w@.-]*) ?(?=[<>]=? ?(?:[-+.]?\d|\"|now))"
+    r"|(level|log\.level|@timestamp|event\.ingested) ?(?=[<>]=? ?\w)"
+)
 _SOURCE_LINE = re.compile(
     r"[\w.$/\\-]+\.(?:java|kt|scala|groovy|py|rb|php|go|rs|cc|cpp|cxx|hpp|cs|js|jsx|mjs|tsx|swift|exs?|erl|lua)"
     r"(?::\d+)+(?=[\s()]|$)"
@@ -151,7 +154,7 @@ class Lexer:
         elif names_field and _SOURCE_LINE.match(query, at):
             yield self._word(_TERM)
         elif names_field and (match := _FIELD.match(query, at) or _KQL_RANGE.match(query, at)):
-            name = match.group(1)
+            name = match.group(1) or match.group(2)
             yield self._item("TERM", Word(name, pos=at, size=len(name)))
             yield self._simple("COLUMN", match.end() - self._at)
         else:

@@ -156,6 +156,8 @@ def at_least(level: str) -> Level:
         ("x:<= -5", Range("x", None, "-5")),
         ("x:[1 TO 2]", Range("x", "1", "2")),
         ("x >= 5", Range("x", "5")),
+        ("level >= warn", at_least("warn")),
+        ("log.level>err", Level((FATAL,))),
         ("user.age<-1.5", Range("user.age", None, "-1.5", include_high=False)),
         ('x > "b"', Range("x", "b", None, include_low=False)),
         ("a > b", And((A, Substring("message", ">"), B))),

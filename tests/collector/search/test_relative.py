@@ -31,5 +31,5 @@ def test_the_same_text_asked_later_means_later() -> None:
 
 def test_what_runs_for_ever_has_no_now() -> None:
     with pytest.raises(QueryError, match="'now-15m' needs somebody who asks now") as caught:
-        parse("x at:>now-15m")
-    assert caught.value.position == 6
+        parse("now at:>now-15m")
+    assert caught.value.position == 8
