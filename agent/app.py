@@ -63,7 +63,8 @@ class Agent:
         """Raises Unusable where the state can't be used."""
         folder = state_dir.path
         seen_before = (folder / INSTANCE_FILE).exists()
-        instance = load_instance(folder)
+        host = settings.host or platform.node()
+        instance = load_instance(folder, host=host)
         loaded = load_checkpoint(folder, instance.id, seen_before=seen_before)
         known = loaded.checkpoint
         self.settings = settings
@@ -71,7 +72,7 @@ class Agent:
         self.metrics = ShipMetrics(self.registry)
         self.log_metrics = LogMetrics()
         self.registry.register(self.log_metrics)
-        self.identity = Identity(instance.id, settings.host or platform.node(), folder, settings.timezone)
+        self.identity = Identity(instance.id, host, folder, settings.timezone)
         self.discovery = Discovery(settings.discover, settings.logs, clock, self.registry)
         self.sampler = Sampler(
             settings.sample,
@@ -94,7 +95,7 @@ class Agent:
             self.metrics,
             clock,
             epoch=known.epoch if known else "",
-            recovering=loaded.lost,
+            recovering=known is None,
         )
         self.spool = Spool(folder / "spool", settings.ship.spool, self.pipe.sources_changed, self.pipe.drop_spool_file)
         self.discovery.on_change(self.pipe.sources_changed)

@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_NAMELESS_AT_ONCE = 250
 _STIR_S = 0.1
 """Between two looks because of inotify: a busy writer would wake us thousands of times."""
 
@@ -82,7 +83,8 @@ class Pipe:
         epoch: str = "",
         recovering: bool = False,
     ) -> None:
-        """`sources` is called in the event loop. `recovering`: there is no checkpoint, the collector knows more."""
+        """`sources` is called in the event loop. `recovering`: there is no checkpoint, the collector may know more:
+        of an agent whose state is lost, or of another one here that reads the same files."""
         self._identity = identity
         self._settings = settings
         self._tailer = tailer
@@ -235,16 +237,14 @@ class Pipe:
                 self._tailer.unlisted(closed.state)
 
     async def _ask_for_names(self) -> None:
-        """Files that were shipped under names we don't know any more: the collector knows."""
-        names = await self._do(self._tailer.positions.nameless, self._asked)
-        if not names:
-            return
-        keys = [key for candidates in names.values() for key in candidates]
-        welcome = await self._hello(keys)
-        for tail, candidates in names.items():
-            self._asked.add(tail)
-            if await self._do(self._tailer.positions.recover, tail, candidates, welcome.positions):
-                log.info("%s: the collector has it up to %d", tail.path, tail.acked.offset)
+        """Files that were shipped under names we don't know: the collector may. Some at a time, for there are many
+        names that a file may have."""
+        while names := await self._do(self._tailer.positions.nameless, self._asked, _NAMELESS_AT_ONCE):
+            keys = [key for candidates in names.values() for key in candidates]
+            welcome = await self._hello(keys)
+            self._asked.update(names)
+            await self._do(self._tailer.positions.recover_all, names, welcome.positions)
+        self._asked = {tail for tail in self._asked if tail.file is not None and not tail.generation}
 
     # Sending ----------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from agent.tail.framing import possible_generations
@@ -38,25 +38,42 @@ class Positions:
             s.key(self._tailer.agent) for s in self._tailer.memory.all()
         ]
 
-    def nameless(self, but: Collection[Tail] = ()) -> dict[Tail, dict[str, str]]:
-        """Tails that have no name yet, with the keys that their file may have had: generation by key.
+    def nameless(self, but: Collection[Tail] = (), most: int = 1 << 30) -> dict[Tail, dict[str, str]]:
+        """At most so many tails that have no name yet, with the keys that their file may have had: generation by key.
         Raises OSError."""
         found: dict[Tail, dict[str, str]] = {}
         for tail in self._tailer.homes:
+            if len(found) >= most:
+                break
             if tail.generation or tail.file is None or tail in but:
                 continue
-            names = [
-                g + n for g in possible_generations(tail.file.pread(FINGERPRINT_BYTES, 0)) for n in ("", ".1", ".2")
-            ]
+            names = {stream_key(StreamId(self._tailer.agent, tail.source.name, g)): g for g in self._possible(tail)}
             if names:
-                found[tail] = {stream_key(StreamId(self._tailer.agent, tail.source.name, name)): name for name in names}
+                found[tail] = names
         return found
+
+    def _possible(self, tail: Tail) -> Iterator[str]:
+        """Names that its file may have had, without those that we have given to other files."""
+        assert tail.file is not None  # noqa: S101 - asked by the only caller
+        for generation in possible_generations(tail.file.pread(FINGERPRINT_BYTES, 0)):
+            for name in (generation, f"{generation}.1", f"{generation}.2"):
+                if not self._is_given(tail, name):
+                    yield name
+
+    def _is_given(self, tail: Tail, name: str) -> bool:
+        home = self._tailer.homes[tail]
+        return any(one.generation == name for one in home.tails) or self._tailer.memory.knows(tail.source.name, name)
+
+    def recover_all(self, asked: Mapping[Tail, Mapping[str, str]], theirs: Mapping[str, Position]) -> None:
+        for tail, names in asked.items():
+            if self.recover(tail, names, theirs):
+                log.info("%s: the collector has it up to %d", tail.path, tail.acked.offset)
 
     def recover(self, tail: Tail, names: Mapping[str, str], theirs: Mapping[str, Position]) -> bool:
         """The checkpoint is lost: take the name and position that the collector knows, if the bytes are the same."""
         for key, name in names.items():
             position = theirs.get(key)
-            if position is None or tail.file is None or tail.generation:
+            if position is None or tail.file is None or tail.generation or self._is_given(tail, name):
                 continue
             if holds(tail.file, START, position):
                 tail.resume_as(name)

@@ -142,5 +142,5 @@ ROWS = (
     Row("the same while the agent is down", collector_restored_while_agent_is_down),
     Row("agent's state of yesterday put back", agent_restored),
     Row("agent's checkpoint lost", checkpoint_lost),
-    Row("agent's state folder lost", agent_state_lost, in_short=False),
+    Row("agent's state folder lost", agent_state_lost),
 )

@@ -104,7 +104,7 @@ def lying_clocks(stage: Stage) -> None:
 
 
 ROWS = (
-    Row("two agents read one folder", two_agents_one_folder, in_short=False),
+    Row("two agents read one folder", two_agents_one_folder),
     Row("host cloned with its state folder", cloned_host),
     Row("clocks a day back", clock_jumps(-DAY_S)),
     Row("clocks a day forward", clock_jumps(DAY_S)),

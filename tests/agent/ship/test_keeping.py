@@ -78,6 +78,17 @@ def test_a_clone_gets_an_instance_of_its_own(tmp_path: Path) -> None:
     assert load_instance(tmp_path, "m2") == clone
 
 
+def test_whoever_loses_the_state_is_the_same_instance_again(tmp_path: Path) -> None:
+    first, again, renamed, nobody, other = (tmp_path / name for name in ("1", "2", "3", "4", "5"))
+    for folder in (first, again, renamed, nobody, other):
+        folder.mkdir()
+    made = load_instance(first, "m1", host="web-1")
+    assert load_instance(again, "m1", host="web-1") == made
+    assert load_instance(renamed, "m1", host="web-2") != made
+    assert load_instance(first, "m1", host="web-2") == made  # the state directory's word holds
+    assert load_instance(nobody, "", host="web-1") != load_instance(other, "", host="web-1")  # no machine id
+
+
 def test_a_damaged_instance_is_not_replaced_silently(tmp_path: Path) -> None:
     (tmp_path / "instance.json").write_bytes(b"{")
     with pytest.raises(Unusable, match="move it away"):

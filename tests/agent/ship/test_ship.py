@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -334,6 +335,65 @@ async def test_a_hot_stream_does_not_starve_others(tmp_path: Path, agent: AgentR
     first = collector.batches[0]
     sources = {first.streams[chunk.stream].id.source for chunk in first.chunks}
     assert sources == {str(hot), str(quiet)}
+
+
+async def test_whoever_lost_the_state_folder_sends_nothing_twice(
+    tmp_path: Path, agent: AgentRig, collector: FakeCollector
+) -> None:
+    """The file is longer now than when its stream got its name, an older one is rotated."""
+    log = tmp_path / "a.log"
+    source = agent.follow(log)
+    append(log, lines(0, 3))
+    await agent.start()
+    await agent.drained()
+    log.rename(tmp_path / "a.log.1")
+    append(log, lines(3, 5))
+    await agent.drained()
+    await agent.kill()
+    shutil.rmtree(agent.state_dir)
+    append(log, lines(5, 100))
+    await agent.start()
+    await agent.drained()
+    assert sorted(collector.text_of(source.name).splitlines()) == sorted(lines(0, 100).splitlines())
+    assert len(collector.streams) == 2
+
+
+async def test_two_agents_of_one_machine_send_a_file_once(
+    tmp_path: Path, agent: AgentRig, collector: FakeCollector
+) -> None:
+    log = tmp_path / "a.log"
+    append(log, lines(0, 3))
+    second = AgentRig(tmp_path / "second", collector)
+    for rig in (agent, second):
+        source = rig.follow(log)
+        await rig.start()
+        await rig.drained()
+    try:
+        for n in range(3, 53, 10):
+            append(log, lines(n, n + 10))
+            await agent.drained()
+            await second.drained()
+    finally:
+        await second.stop()
+    assert collector.text_of(source.name) == lines(0, 53)
+
+
+async def test_a_new_file_that_begins_like_an_older_one_is_another_stream(
+    tmp_path: Path, agent: AgentRig, collector: FakeCollector
+) -> None:
+    """At a first start the collector is asked for names; those that this agent has given are no answer."""
+    log = tmp_path / "a.log"
+    banner = b"b" * 2000 + b"\n"
+    append(log, banner)
+    source = agent.follow(log)
+    await agent.start()
+    await agent.drained()
+    log.rename(tmp_path / "a.log.1")
+    append(log, banner)
+    await agent.drained()
+    append(log, lines(0, 3))
+    await agent.drained()
+    assert sorted(bytes(held.data) for held in collector.of_source(source.name)) == [banner, banner + lines(0, 3)]
 
 
 async def test_five_thousand_files(tmp_path: Path, agent: AgentRig, collector: FakeCollector) -> None:
