@@ -71,7 +71,7 @@ def aggregate(expr: Aggregate, frame: Frame) -> Matrix:
     of = frame.matrix(expr.expr)
     found = grouped(expr, of)
     out = found.blank(of.steps)
-    _KERNELS[expr.op](of, found.of, out)
+    KERNELS[expr.op](of, found.of, out)
     return mx.pruned(out)
 
 
@@ -85,7 +85,7 @@ def _group(of: Matrix, group_of: Ints, out: Matrix) -> None:
     out.values.fill(1.0)
 
 
-_KERNELS: dict[str, Callable[[Matrix, Ints, Matrix], None]] = {
+KERNELS: dict[str, Callable[[Matrix, Ints, Matrix], None]] = {
     "sum": lambda of, group_of, out: kernel.total(of.values, of.present, group_of, out.values, out.present),
     "avg": lambda of, group_of, out: kernel.mean(of.values, of.present, group_of, out.values, out.present),
     "min": lambda of, group_of, out: kernel.extreme(of.values, of.present, group_of, False, out.values, out.present),

@@ -12,7 +12,7 @@ import msgspec
 
 from collector.metrics.promql.ast import Op, Span
 from collector.metrics.promql.faults import ParseError
-from collector.metrics.promql.quoting import describe_rune, quote
+from collector.metrics.promql.quoting import describe_rune, is_utf8, quote
 from collector.metrics.promql.signatures import AGGREGATIONS
 
 MAX_LENGTH = 65_536
@@ -96,6 +96,8 @@ class Lexer:
     def __init__(self, text: str) -> None:
         if len(text) > MAX_LENGTH:
             raise ParseError(text, Span(0, len(text)), f"the expression is longer than {MAX_LENGTH} characters")
+        if not is_utf8(text):
+            raise ParseError(text, Span(0, len(text)), "the expression is not UTF-8")
         self._text = text
         self._at = 0
         self._parens = 0

@@ -34,7 +34,6 @@ CORPUS = (
     "predict_linear(disk_free[6h], 4 * 3600)",
     "avg by () (sum by (a, b) (c))",
     "0x1F + 1e3 + .5 + Inf - NaN",
-    "'single' == bool \"double\"",
     "(((a)))",
     "a == bool on () b",
     'sum by ("label.name") (a)',
