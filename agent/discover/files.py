@@ -1,6 +1,7 @@
 """Files of the host, given as globs. Blocking: for use in a thread.
 
-A file is named by its real path, so two ways to it are one. Docker's json-files among them are recognised: their
+Symbolic links are followed, to files and to folders; a file is named by its real path, so two ways to it are one, and
+hard links to one file are followed under the first name alone. Docker's json-files among them are recognised: their
 container's context is read from the `config.v2.json` beside them, whether or not an engine runs.
 """
 
@@ -18,7 +19,7 @@ import msgspec
 from agent.discover.docker_disk import DockerDisk
 from agent.discover.docker_reader import Engine, Seen, source_name
 from agent.discover.finding import Finding, count, os_reason
-from agent.discover.globs import dated_bases, fixed_folder, is_compressed, is_wild, live_logs, rotated_glob
+from agent.discover.globs import compiled, dated_bases, fixed_folder, is_compressed, is_wild, live_logs, rotated_glob
 from agent.discover.host_paths import HostPaths
 from agent.discover.looking import Looked
 from agent.discover.settings import DiscoverSettings
@@ -183,7 +184,37 @@ def told(what: str, paths: list[str], why: tuple[str, str]) -> Iterator[Finding]
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    return glob.iglob(pattern, recursive=True)  # noqa: PTH207 - absolute patterns, texts in and out
+    if "**" not in pattern.split("/"):
+        return glob.iglob(pattern)  # noqa: PTH207 - absolute patterns, texts in and out
+    return _below(fixed_folder(pattern), compiled(pattern), frozenset(), hidden="/." in pattern)
+
+
+def _below(folder: str, pattern: re.Pattern[str], above: frozenset[tuple[int, int]], *, hidden: bool) -> Iterator[str]:
+    """Links to folders are followed, but not to one that we are in: glob would go round until the path is too long."""
+    try:
+        status = os.stat(folder)  # noqa: PTH116 - thousands of texts
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError:  # vanished, no folder, or closed to us: `_pattern_finding` says so of the first
+        return
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    for entry in found:
+        if entry.name.startswith(".") and not hidden:
+            continue
+        path = f"{folder.rstrip('/')}/{entry.name}"
+        if pattern.fullmatch(path):
+            yield path
+        if _is_folder(entry):
+            yield from _below(path, pattern, above | {here}, hidden=hidden)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere, or round in circles
+        return False
 
 
 def sort_out(paths: Iterable[str]) -> Matches:

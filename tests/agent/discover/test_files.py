@@ -161,6 +161,18 @@ def test_files_come_and_go(tmp_path: Path) -> None:
     assert names(globs, tmp_path) == []
 
 
+def test_links_that_go_round_in_circles(tmp_path: Path) -> None:
+    """Two of them in one folder are 2^40 paths to glob."""
+    write(tmp_path, "a/b/x.log", "a/y.log", "a/.hidden/z.log")
+    for name in ("one", "two"):
+        (tmp_path / "a" / name).symlink_to(tmp_path / "a")
+        (tmp_path / "a" / "b" / name).symlink_to(tmp_path)
+    (tmp_path / "a" / "self").symlink_to("self")
+    (tmp_path / "link.log").symlink_to("a/y.log")
+    globs = FileGlobs(SETTINGS, [f"{tmp_path}/**/*.log"])
+    assert names(globs, tmp_path) == ["a/b/x.log", "a/y.log"]
+
+
 def test_too_many_files(tmp_path: Path) -> None:
     write(tmp_path, *(f"{number}.log" for number in range(5)))
     globs = FileGlobs(DiscoverSettings(files=FilesSettings(max_files=3)), [f"{tmp_path}/*"])

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.tail.holes import Chain, may_have_hole
@@ -268,4 +269,29 @@ async def test_a_container_whose_log_was_found_late(tmp_path: Path, collector: F
     source = agent.follow(other.path, max_files=3, created_ns=1 << 62)
     await rest(agent)
     assert len(gaps(collector, source.name)) == 1
+    await agent.stop()
+
+
+async def test_an_overflow_of_inotify_is_a_look_at_everything(tmp_path: Path, collector: FakeCollector) -> None:
+    """No poll comes to the rescue; a rotation that nobody counted is no hole where the old file is still there."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if limit > 40_000:
+        pytest.skip(f"fs.inotify.max_queued_events is {limit}: it would take too long to fill")
+    agent = AgentRig(tmp_path / "state", collector, tail=msgspec.structs.replace(tail_settings(), poll_s=60))
+    logs = [Log(tmp_path / name) for name in ("a.log", "b.log")]
+    for log in logs:
+        log.write()
+    sources = [agent.follow(log.path, max_files=3) for log in logs]
+    await agent.start()
+    await agent.drained()
+    with held_up(agent):
+        for n in range(limit // 2 + 100):
+            (tmp_path / f"noise{n}").touch()
+            (tmp_path / f"noise{n}").unlink()
+        logs[0].rotate()
+        logs[1].write()
+    for log, source in zip(logs, sources, strict=True):
+        while missing(collector, source.name, log):
+            await asyncio.sleep(0.05)
+        assert gaps(collector, source.name) == []
     await agent.stop()
