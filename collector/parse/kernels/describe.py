@@ -81,10 +81,14 @@ def level_and_body(data: Bytes, at: int, end: int) -> tuple[int, int]:
     key, _, _, _, _, _ = next_pair(data, at, stop)
     if key < 0:
         return text_level(data, at, stop), 0
-    level, leading = pairs_level(data, at, stop)
-    if leading >= 2:
-        return level, LOGFMT
-    return text_level(data, at, stop) or level, LOGFMT
+    if key == at:
+        level, leading = pairs_level(data, at, stop)
+        if leading >= 2:
+            return level, LOGFMT
+    level = text_level(data, at, stop)
+    if level == 0:
+        level, _ = pairs_level(data, at, stop)
+    return level, LOGFMT
 
 
 @kernel

@@ -15,7 +15,7 @@ from collector.parse.kernels.compiling import inner
 from collector.parse.kernels.dates import compact_moment, full_moment, month_moment, short_moment, unix_ns
 from collector.parse.kernels.docker import skip_blank, skip_value
 from collector.parse.kernels.pairs import line_end, next_pair
-from collector.parse.kernels.simd import signed
+from collector.parse.kernels.simd import equal_mask, lowest_bit, signed
 from collector.parse.kernels.tokens import is_letter, letters
 from collector.parse.kernels.words import pack, pack_lower, word_level
 from collector.parse.layout import Bytes, Table
@@ -71,7 +71,7 @@ def _key_rank(data: Bytes, at: int, length: int) -> int:
         return 0  # none of t @ d e a l i _ as `| 32` has them
     packed = pack_lower(data, at, length)
     for k in range(len(_PACKED)):
-        if _PACKED[k] == packed and _LENGTHS[k] == length:
+        if _LENGTHS[k] == length and _PACKED[k] == packed:
             rank: int = _RANKS[k]
             return rank
     return 0
@@ -219,26 +219,39 @@ def text_time(data: Bytes, at: int, end: int, now_ns: int, zone: Table) -> int:
     ts = _first_time(data, i, end, now_ns, zone)
     if ts != NO_TIME:
         return ts
-    prose = False
-    for n in range(_HEAD_TOKENS):
+    begin = i
+    for _ in range(_HEAD_TOKENS):
         while i < end and (data[i] == 32 or data[i] == 9 or data[i] == 124):
             i += 1
-        j = i
-        while j < end and _opens(data[j]):
-            j += 1
-        if (not prose or j > i) and end - j >= 15 and _may_begin(data, j):
-            moment = full_moment(data, j, end)
-            if moment[4] > 0 and (not prose or data[j + 2] == 47 or data[j + 1] == 47):
+        while i < end and _opens(data[i]):
+            i += 1
+        if end - i >= 15 and _may_begin(data, i):
+            moment = full_moment(data, i, end)
+            if moment[4] > 0:
                 return unix_ns(moment, now_ns, zone)
-        stop = j
+        stop = i
         while stop < end and data[stop] != 32 and data[stop] != 9 and data[stop] != 124:
             stop += 1
-        if n == 4:
-            ts = _cluster_time(data, at, j, stop, end)
-            if ts != NO_TIME:
-                return ts
-        prose = prose or _is_prose(data, j, stop)
+        if stop == end or _is_prose(data, i, stop):
+            break
         i = stop
+    ts = _access_time(data, begin, end, now_ns, zone)
+    return ts if ts != NO_TIME or not 48 <= data[begin] <= 57 else _cluster_time(data, begin, end)
+
+
+@inner
+def _access_time(data: Bytes, i: int, end: int, now_ns: int, zone: Table) -> int:
+    """`[10/Oct/2000:13:55:36 -0700]`, whatever stands before it."""
+    while i < end:
+        mask = equal_mask(data, i, 91, 91)
+        if mask == 0:
+            i += 16
+            continue
+        i += lowest_bit(mask) + 1
+        if end - i >= 20 and (data[i + 2] == 47 or data[i + 1] == 47):
+            moment = full_moment(data, i, end)
+            if moment[4] > 0:
+                return unix_ns(moment, now_ns, zone)
     return NO_TIME
 
 
@@ -262,10 +275,12 @@ def _first_time(data: Bytes, i: int, end: int, now_ns: int, zone: Table) -> int:
             moment = short_moment(data, i + 1, end)
             if moment[4] > 0:
                 return unix_ns(moment, now_ns, zone)
+        if data[i + 3] != 32 and data[i + 3] != 44:
+            return NO_TIME
         moment = month_moment(data, i, end)
         return unix_ns(moment, now_ns, zone) if moment[4] > 0 else NO_TIME
     i += _opens(c)
-    if i >= end or data[i] < 48 or data[i] > 57:
+    if i >= end or data[i] < 48 or data[i] > 57 or data[i + 4] == 45:
         return NO_TIME
     moment = short_moment(data, i, end) if data[i + 2] == 45 else compact_moment(data, i, end)
     if moment[4] > 0:
@@ -301,13 +316,15 @@ def _is_prose(data: Bytes, i: int, stop: int) -> bool:
 
 
 @inner
-def _cluster_time(data: Bytes, at: int, i: int, stop: int, end: int) -> int:
+def _cluster_time(data: Bytes, i: int, end: int) -> int:
     """`134681 node-246 unix.hw state_change.unavailable 1077804742 1 ...`: a line of clusters at Los Alamos is a
     number, three names, an epoch and a flag of 0, 1 or -1."""
-    flag = stop + 1 + (data[stop + 1] == 45)
-    if data[at] < 48 or data[at] > 57 or stop - i != 10 or flag + 1 >= end or data[flag + 1] != 32:
+    for _ in range(4):
+        while i < end and data[i] != 32:
+            i += 1
+        i += 1
+    flag = i + 11 + (data[i + 11] == 45) if i + 13 < end else end
+    if flag + 1 >= end or data[i + 10] != 32 or data[flag + 1] != 32 or (data[flag] != 48 and data[flag] != 49):
         return NO_TIME
-    if data[flag] != 48 and data[flag] != 49:
-        return NO_TIME
-    ts, behind = _epoch(data, i, stop)
-    return ts if behind == stop else NO_TIME
+    ts, behind = _epoch(data, i, i + 10)
+    return ts if behind == i + 10 else NO_TIME
