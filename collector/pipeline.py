@@ -251,7 +251,7 @@ class Pipeline:
 
     # Dead letters ----------------------------------------------------------------------------------------------
 
-    async def commit_letters(self, timeout_s: float = 10.0) -> None:
+    async def commit_letters(self, timeout_s: float = 60.0) -> None:
         """When it returns the manifest has every dead letter of what was durable when it was called, and none that
         became records. Raises Retry."""
         asked = self._journal.durable_seq
@@ -268,7 +268,7 @@ class Pipeline:
                     elif self._sealing is not None:
                         await asyncio.shield(self._sealing)
         except TimeoutError:
-            raise Retry("the store can't commit at the moment: is its disk full?", after_s=5.0) from None
+            raise Retry("the store is behind or can't commit; its log says why", after_s=5.0) from None
 
     async def redrive(self, wish: Wish) -> Redriven:
         """Try dead letters of the manifest again. Raises Retry where that can't be journaled."""

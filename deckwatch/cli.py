@@ -20,6 +20,9 @@ COMMANDS = {
     "gaps": ("deckwatch.cli_gaps:gaps", "Which lines were lost, and why."),
     "verify": ("deckwatch.cli_verify:verify", "Prove that every line is there, or name each gap."),
     "top": ("deckwatch.cli_top:top", "Containers and what they use, live."),
+    "deadletter": ("deckwatch.cli_deadletter:deadletter", "What could not be taken: list, show, try again, delete."),
+    "fsck": ("deckwatch.cli_fsck:fsck", "Check what a stopped collector keeps; repair what can be."),
+    "backup": ("deckwatch.cli_backup:backup", "Copy what a collector keeps, also while it runs."),
     "config": ("deckwatch.cli_config:config", "Show every option; check a configuration file."),
     "version": ("deckwatch.cli_config:version", "Print the version."),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -31,7 +32,8 @@ _DAY_NS = 86_400_000_000_000
 _SUFFIXES = (".parquet", ".index")
 LOST_AND_FOUND_BYTES = 256 << 20
 """Of files that no manifest knows: what a kill during a sealing leaves, whose records the journal gives again, and
-what somebody put there by mistake. The oldest beyond it go."""
+what somebody put there by mistake. The oldest beyond it go, once nobody has missed them for LOST_AND_FOUND_S."""
+LOST_AND_FOUND_S = 86_400.0
 
 
 class SegmentFolder:
@@ -134,6 +136,16 @@ class SegmentFolder:
             if aside(path).exists() and not path.exists():
                 aside(path).rename(path)
 
+    def is_sound_aside(self, row: SegmentRow) -> bool:
+        """Is the data of a pair that was set aside what was written, under its own name or the one it was given?"""
+        data = self.base_of(row).with_suffix(".parquet")
+        path = data if data.exists() else aside(data)
+        try:
+            _compare(path, row.data_bytes, row.data_crc)
+        except (OSError, ValueError):
+            return False
+        return True
+
     def clear_aside(self, row: SegmentRow) -> None:
         for path in self.files_of(row):
             aside(path).unlink(missing_ok=True)
@@ -154,6 +166,7 @@ class SegmentFolder:
 
     def sweep(self, known: Iterable[SegmentRow]) -> int:
         """Move the files that a crash left between writing and committing to lost+found; how many."""
+        self._bound_lost_and_found()
         orphans = self.orphans(known)
         for path in orphans:
             place = self.lost_and_found / path.relative_to(self._folder)
@@ -163,15 +176,14 @@ class SegmentFolder:
                 path.parent.rmdir()
         if orphans:
             log.info("store: %d files of an unfinished sealing were moved to %s", len(orphans), self.lost_and_found)
-        self._bound_lost_and_found()
         return len(orphans)
 
     def _bound_lost_and_found(self) -> None:
         files = [(path, path.stat()) for path in self.lost_and_found.rglob("*") if path.is_file()]
-        left = LOST_AND_FOUND_BYTES
+        left, before_s = LOST_AND_FOUND_BYTES, time.time() - LOST_AND_FOUND_S
         for path, status in sorted(files, key=lambda file: file[1].st_ctime_ns, reverse=True):
             left -= status.st_size
-            if left < 0:
+            if left < 0 and status.st_ctime <= before_s:
                 path.unlink()
 
 

@@ -32,6 +32,7 @@ from collector.store.embedded.settings import EmbeddedStoreSettings
 from collector.store.embedded.snapshot import Snapshot, TenantBlocks
 from collector.store.protocol import STORED_ROWS
 from deckwatch.runtime.clock import Clock
+from deckwatch.runtime.faults import Unusable
 from deckwatch.wire.model import Position
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,11 @@ class EmbeddedStore:
         """Raises Unusable where the folder is of a newer version or the system won't open its files. A damaged segment
         is set aside with an error line; the others serve."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (folder / "manifest.sqlite").exists() and any((folder / "segments").rglob("*.parquet")):
+            raise Unusable(
+                f"{folder / 'manifest.sqlite'}: is missing, and there are segments: restore it from a backup together"
+                " with them, or move the segments out of the way to start afresh"
+            )
         self.settings = settings
         self.manifest = Manifest(folder / "manifest.sqlite")
         self.letters = Letters(self.manifest)

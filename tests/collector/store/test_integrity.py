@@ -16,7 +16,7 @@ from collector.store.embedded.manifest import GapRow, Manifest, SegmentRow
 from collector.store.embedded.segment import Segment
 from collector.store.embedded.segments import LOST_AND_FOUND_BYTES
 from collector.store.protocol import STORED_ROWS
-from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.faults import Reject, Unusable
 from deckwatch.wire.model import Position
 from tests.collector.store.test_embedded import DB, OTHER, WEB, expected, fill, messages, open_store, seal
 from tests.fixtures.records import T0, Line, frame, origin
@@ -207,7 +207,19 @@ def test_files_that_no_manifest_knows_are_put_by_up_to_a_limit(tmp_path: Path, m
     assert LOST_AND_FOUND_BYTES > 300
     monkeypatch.setattr("collector.store.embedded.segments.LOST_AND_FOUND_BYTES", 250)
     open_store(tmp_path).close()
+    assert len(list((tmp_path / "lost+found").rglob("*.parquet"))) == 3, "they are not a day old"
+    monkeypatch.setattr("collector.store.embedded.segments.LOST_AND_FOUND_S", -1.0)
+    open_store(tmp_path).close()
     assert len(list((tmp_path / "lost+found").rglob("*.parquet"))) == 2
+
+
+def test_segments_without_a_manifest_are_not_taken_for_rubbish(tmp_path: Path) -> None:
+    stored(tmp_path, 2)
+    for path in tmp_path.glob("manifest.sqlite*"):
+        path.unlink()
+    with pytest.raises(Unusable, match="is missing, and there are segments: restore it"):
+        open_store(tmp_path)
+    assert len(list((tmp_path / "segments").rglob("*.parquet"))) == 2
 
 
 async def test_a_manifest_of_the_first_version_is_converted(tmp_path: Path) -> None:

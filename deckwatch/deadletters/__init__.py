@@ -1,0 +1,1 @@
+"""`deckwatch deadletter`: the client of the collector's dead letters."""
