@@ -1,6 +1,6 @@
 """PromQL: range queries over an hour at 15 s, ours and Prometheus', on the same samples in the same run.
 
-    python -m tests.bench.promql_speed [--series 10000] [--prometheus /usr/bin/prometheus]
+    python -m tests.bench.promql_speed [--series 10000] [--alone]
 
 Prometheus gets the samples as blocks (promtool tsdb create-blocks-from openmetrics). Its figure is what it says itself
 that the evaluation took (`stats=all`, evalTotalTime: without HTTP and JSON); ours is `evaluate` with an in-memory
@@ -10,17 +10,11 @@ source, selection included. Medians; the kernels are compiled before.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
-import socket
 import statistics
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,6 +25,8 @@ from collector.metrics.promql.engine import evaluate
 from collector.metrics.promql.memory import MemorySource
 from collector.metrics.promql.result import Result
 from deckwatch.wire.model import Labels
+from tests.collector.metrics.promql.beside import Series, ask, openmetrics
+from tests.fixtures.prometheus_server import prometheus_server
 
 STEP_S = 15
 HOUR_S = 3600
@@ -67,68 +63,34 @@ def series_of(counters: int) -> Iterator[tuple[str, Labels, np.ndarray]]:
         yield "temperature", (("i", str(number)),), rng.normal(20, 5, scrapes)
 
 
+def samples(counters: int, start_s: int) -> Iterator[Series]:
+    for name, labels, values in series_of(counters):
+        times_ms = [(start_s + place * STEP_S) * 1000 for place in range(len(values))]
+        yield (("__name__", name), *labels), times_ms, values.tolist()
+
+
 def fill(counters: int, start_s: int) -> MemorySource:
     source = MemorySource()
-    for name, labels, values in series_of(counters):
-        times = [(start_s + place * STEP_S) * 1000 for place in range(len(values))]
-        source.add((("__name__", name), *labels), times, values.tolist())
+    for series in samples(counters, start_s):
+        source.add(*series)
     return source
 
 
-def write_openmetrics(path: Path, counters: int, start_s: int) -> None:
-    kinds = {"requests_total": "counter", "latency_bucket": "histogram", "temperature": "gauge"}
-    declared = ""
-    with path.open("w") as out:
-        for name, labels, values in series_of(counters):
-            if name != declared:
-                out.write(f"# TYPE {name.removesuffix('_total').removesuffix('_bucket')} {kinds[name]}\n")
-                declared = name
-            text = ",".join(f'{label}="{value}"' for label, value in labels)
-            for place, value in enumerate(values.tolist()):
-                out.write(f"{name}{{{text}}} {value!r} {start_s + place * STEP_S}\n")
-        out.write("# EOF\n")
-
-
-@contextlib.contextmanager
-def prometheus(binary: Path, folder: Path, counters: int, start_s: int) -> Iterator[str]:
-    """A Prometheus on loopback that has the samples; its URL."""
-    text, data, config = folder / "samples.om", folder / "data", folder / "prometheus.yml"
-    write_openmetrics(text, counters, start_s)
-    config.write_text("global: {}\n")
-    promtool = binary.with_name("promtool")
-    subprocess.run(
-        [promtool, "tsdb", "create-blocks-from", "openmetrics", text, data], check=True, stdout=subprocess.DEVNULL
-    )
+def backfill(folder: Path, counters: int, start_s: int) -> None:
+    """Blocks in `folder`/data. Takes promtool some minutes."""
+    text = folder / "samples.txt"
+    with text.open("w") as out:
+        out.writelines(openmetrics(samples(counters, start_s)))
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(folder / "data")]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     text.unlink()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(binary), f"--config.file={config}", f"--storage.tsdb.path={data}"]
-    command += [f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=100y", "--log.level=error"]
-    with subprocess.Popen(command) as process:
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(url)
-            yield url
-        finally:
-            process.terminate()
-
-
-def _wait_until_ready(url: str) -> None:
-    for _ in range(200):
-        with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f"{url}/-/ready"):
-            return
-        time.sleep(0.1)
-    raise click.ClickException("Prometheus didn't get ready within 20 s")
 
 
 def theirs_ms(url: str, query: str, start_s: int, end_s: int) -> tuple[float, dict[str, list[list[float | str]]]]:
     """Median of the evaluation times that it tells, and the answer by series."""
-    form = urllib.parse.urlencode({"query": query, "start": start_s, "end": end_s, "step": STEP_S, "stats": "all"})
     times: list[float] = []
     for _ in range(REPEATS):
-        with urllib.request.urlopen(f"{url}/api/v1/query_range?{form}") as answer:
-            data = json.load(answer)["data"]
+        data = ask(url, "query_range", query=query, start=start_s, end=end_s, step=STEP_S, stats="all")["data"]
         times.append(data["stats"]["timings"]["evalTotalTime"] * 1000)
     return statistics.median(times), {str(sorted(one["metric"].items())): one["values"] for one in data["result"]}
 
@@ -164,8 +126,8 @@ def differing(ours: Result, theirs: dict[str, list[list[float | str]]]) -> int:
 
 @click.command()
 @click.option("--series", "counters", default=10_000, show_default=True)
-@click.option("--prometheus", "binary", default=shutil.which("prometheus") or "", help="Binary; empty: ours alone.")
-def main(counters: int, binary: str) -> None:
+@click.option("--alone", is_flag=True, help="Without Prometheus.")
+def main(counters: int, alone: bool) -> None:
     end_s = int(time.time()) // 7200 * 7200 - 600
     start_s = end_s - HOUR_S - 600
     # off the scrapes' own times: Prometheus 2 takes a sample at the left edge of a window, 3 and we don't
@@ -174,9 +136,10 @@ def main(counters: int, binary: str) -> None:
     print(f"{counters:,} counters, {HISTOGRAMS} histograms of {len(BOUNDS)}, {GAUGES} gauges; 1 h at {STEP_S} s; ms")
     with contextlib.ExitStack() as stack:
         url = ""
-        if binary:
+        if not alone:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            url = stack.enter_context(prometheus(Path(binary), folder, counters, start_s))
+            backfill(folder, counters, start_s)
+            url = stack.enter_context(prometheus_server(folder)).url
         print(f"  {'':36}{'ours':>8}{'Prometheus':>12}{'ratio':>8}{'points that differ':>20}")
         for name, query in QUERIES.items():
             mine, result = ours_ms(source, query, first_s, last_s)

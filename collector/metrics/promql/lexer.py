@@ -205,7 +205,7 @@ class Lexer:
             case ")":
                 self._parens -= 1
                 if self._parens < 0:
-                    raise self._error("unexpected right parenthesis ')'")
+                    raise self._error("unexpected right parenthesis ')'", self._at + 1)
             case "{":
                 self._brace = True
             case "[":

@@ -20,7 +20,7 @@ from collector.metrics.promql.lexer import Kind, Lexer, Token
 from collector.metrics.promql.modifiers import with_at, with_offset, with_range
 from collector.metrics.promql.numbers import parse_float
 from collector.metrics.promql.quoting import BadEscape, is_label, unquote
-from collector.metrics.promql.selectors import name_matcher, selector
+from collector.metrics.promql.selectors import matcher, name_matcher, selector
 from collector.metrics.promql.signatures import AGGREGATIONS, FUNCTIONS
 from collector.metrics.selector import Matcher, MatchOp
 
@@ -345,7 +345,7 @@ class _Parser:
         start = self._token.span.start if name is None else name.span.start
         matchers = self._matchers() if self._token.sign("{") else ()
         span = Span(start, self._last_end())
-        return selector(self._text, "" if name is None else name.written, matchers, span)
+        return selector("" if name is None else name.written, matchers, span)
 
     def _matchers(self) -> tuple[Matcher, ...]:
         context = "label matching"
@@ -366,7 +366,7 @@ class _Parser:
         self._next()
         label = self._string(token) if token.kind is Kind.STRING else token.text
         if token.kind is Kind.STRING and self._token.sign(",", "}"):
-            return name_matcher(label)
+            return matcher(self._text, name_matcher(label), token.span)
         if not self._token.sign("=", "!=", "=~", "!~"):
             raise self._unexpected(context, "label matching operator")
         op = MatchOp(self._next().text)
@@ -374,7 +374,8 @@ class _Parser:
         if value.kind is not Kind.STRING:
             raise self._unexpected(context, "string")
         self._next()
-        return Matcher(label, op, self._string(value))
+        span = Span(token.span.start, value.span.end)
+        return matcher(self._text, Matcher(label, op, self._string(value)), span)
 
     def _postfix(self, expr: Expr) -> Expr:
         while True:

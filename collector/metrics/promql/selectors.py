@@ -15,18 +15,21 @@ def name_matcher(name: str) -> Matcher:
     return Matcher(NAME_LABEL, MatchOp.EQUAL, name)
 
 
-def selector(text: str, name: str, matchers: tuple[Matcher, ...], span: Span) -> VectorSelector:
+def matcher(text: str, made: Matcher, span: Span) -> Matcher:
     """Raises ParseError where a regex doesn't compile or a label's name can't be one."""
-    for matcher in matchers:
-        if not is_label(matcher.label):
-            raise ParseError(text, span, f"invalid label name {quote(matcher.label)}")
-        if matcher.op in _REGEX:
-            if not is_utf8(matcher.value):
-                raise ParseError(text, span, f"the regular expression {quote(matcher.value)} is not UTF-8")
-            try:
-                check_regex(matcher.value)
-            except Reject as error:
-                raise ParseError(text, span, str(error)) from None
+    if not is_label(made.label):
+        raise ParseError(text, span, f"invalid label name {quote(made.label)}")
+    if made.op in _REGEX:
+        if not is_utf8(made.value):
+            raise ParseError(text, span, f"the regular expression {quote(made.value)} is not UTF-8")
+        try:
+            check_regex(made.value)
+        except Reject as error:
+            raise ParseError(text, span, str(error)) from None
+    return made
+
+
+def selector(name: str, matchers: tuple[Matcher, ...], span: Span) -> VectorSelector:
     return VectorSelector(name, (*matchers, name_matcher(name)) if name else matchers, span=span)
 
 

@@ -76,7 +76,7 @@ _MATCHING = st.builds(
     lambda word, names, group: f" {word} ({', '.join(map(_label, names))}){group}",
     st.sampled_from(["on", "ignoring"]),
     st.lists(st.sampled_from(["job", "le"]), max_size=2, unique=True),
-    st.sampled_from(["", " group_left", " group_left (instance)", " group_right ()"]),
+    st.sampled_from(["", " group_left ()", " group_left (instance)", " group_right ()"]),
 )
 
 SCALARS = st.recursive(
