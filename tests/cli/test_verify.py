@@ -24,14 +24,24 @@ from tests.fixtures.push import Pusher, Stream
 LINES = 500
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Shared: each test that loses something does so in a tenant of its own."""
+    yield from started(tmp_path_factory.mktemp("pair"))
+
+
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    log = tmp_path / "logs" / "app.log"
+def own_pair(tmp_path: Path) -> Iterator[Pair]:
+    yield from started(tmp_path)
+
+
+def started(folder: Path) -> Iterator[Pair]:
+    log = folder / "logs" / "app.log"
     log.parent.mkdir()
     log.write_text("".join(f"line {n}\n" for n in range(LINES)))
-    pair = Pair(tmp_path, logs=[str(log)])
-    pair.start()
+    pair = Pair(folder, logs=[str(log)])
     try:
+        pair.start()
         pair.wait_drained(60)
         yield pair
     finally:
@@ -78,8 +88,8 @@ def test_nothing_is_missing(tmp_path: Path, pair: Pair) -> None:
 
 
 def test_a_declared_gap_is_told_everywhere(tmp_path: Path, pair: Pair) -> None:
-    at = ("--collector", pair.collector.url)
-    lose(pair, Stream("web"))
+    at = ("--collector", pair.collector.url, "--tenant", "declared")
+    lose(pair, Stream("web", tenant="declared"))
     listed = deckwatch(tmp_path, "gaps", *at).stdout
     assert "1 gap" in listed
     for word in ("web on host-1", "truncated", "34", "84", "50 B", "why"):
@@ -97,13 +107,13 @@ def test_a_declared_gap_is_told_everywhere(tmp_path: Path, pair: Pair) -> None:
     assert (result["complete"], len(result["problems"])) == (False, 1)
 
 
-def test_a_segment_deleted_by_hand_is_named(tmp_path: Path, pair: Pair) -> None:
-    pair.collector.stop()  # seals
-    pair.collector.start()
+def test_a_segment_deleted_by_hand_is_named(tmp_path: Path, own_pair: Pair) -> None:
+    own_pair.collector.stop()  # seals
+    own_pair.collector.start()
     segments = list((tmp_path / "collector" / "store" / "segments").rglob("*.parquet"))
     for segment in segments:
         segment.unlink()
-    verified = deckwatch(tmp_path, "verify", "--collector", pair.collector.url, "--agent", pair.agent.url)
+    verified = deckwatch(tmp_path, "verify", "--collector", own_pair.collector.url, "--agent", own_pair.agent.url)
     size = (tmp_path / "logs" / "app.log").stat().st_size
     assert verified.returncode == 1, verified.stdout + verified.stderr
     assert f"app.log on {os.uname().nodename}: [0, {size:,})" in verified.stdout
@@ -134,26 +144,27 @@ def on_a_terminal(tmp_path: Path, *arguments: str, until: str) -> str:
 
 
 def test_logs_say_on_a_terminal_that_lines_are_missing(tmp_path: Path, pair: Pair) -> None:
-    at = ("--collector", pair.collector.url)
-    stream = Stream("web")
-    assert "gap" not in on_a_terminal(tmp_path, "logs", *at, "-n", "1", until="line 499\r\n")
+    at = ("--collector", pair.collector.url, "--tenant", "shown")
+    stream = Stream("api", tenant="shown")
+    all_there = ("logs", "--collector", pair.collector.url, "-n", "1")
+    assert "gap" not in on_a_terminal(tmp_path, *all_there, until="line 499\r\n")
     lose(pair, stream)
-    shown = on_a_terminal(tmp_path, "logs", *at, "-n", "1", "--container", "web", until="deckwatch gaps")
+    shown = on_a_terminal(tmp_path, "logs", *at, "-n", "1", "--container", "api", until="deckwatch gaps")
     assert "a gap in this range: lines are missing; see `deckwatch gaps`" in shown
-    piped = deckwatch(tmp_path, "logs", *at, "-n", "1", "--container", "web")
+    piped = deckwatch(tmp_path, "logs", *at, "-n", "1", "--container", "api")
     assert ("gap" in piped.stdout + piped.stderr, piped.returncode) == (False, 0)
     histogram = deckwatch(tmp_path, "logs", *at, "--container", "other")
     assert "gap" not in histogram.stderr
 
 
 def test_following_tells_of_a_gap(tmp_path: Path, pair: Pair) -> None:
-    losing = threading.Timer(3.0, lose, (pair, Stream("web")))
+    losing = threading.Timer(3.0, lose, (pair, Stream("db", tenant="followed")))
     losing.start()
     shown = on_a_terminal(
-        tmp_path, "logs", "--collector", pair.collector.url, "--follow", "--container", "web", until="deckwatch gaps"
+        tmp_path, "logs", "--collector", pair.collector.url, "--tenant", "followed", "--follow", until="deckwatch gaps"
     )
     losing.join()
-    assert "a gap in web (truncated): lines are missing; see `deckwatch gaps`" in shown
+    assert "a gap in db (truncated): lines are missing; see `deckwatch gaps`" in shown
     assert "the last one" in shown
 
 
