@@ -40,6 +40,7 @@ from collector.pipeline import Pipeline
 from collector.records import RecordConsumer
 from collector.settings import CollectorSettings
 from collector.store.embedded.metrics import StoreMetrics
+from collector.store.embedded.scrub import Scrub
 from collector.store.embedded.search import EmbeddedSearch
 from collector.store.embedded.store import EmbeddedStore
 from deckwatch.runtime.announce import Announced, announce
@@ -86,6 +87,7 @@ class Collector:
         self.store = EmbeddedStore(folder / "store", settings.store, clock)
         known = _Known(self.store)
         StoreMetrics(self.store, self.registry)
+        scrub = Scrub(self.store, clock, self.registry)
         self.journal = Journal(
             folder / "journal",
             segment_bytes=settings.intake.journal_segment_bytes,
@@ -137,6 +139,7 @@ class Collector:
         self._registries: list[CollectorRegistry] = []
         self._routes: list[web.RouteDef] = []
         self._services: list[tuple[str, Service]] = []
+        self.add_service("scrub", scrub.run)
         self.add_families(self.completeness.families)
         self.add_service("gaps", self.completeness.follow)
         self.add_service("accounts", self.completeness.settle)

@@ -51,7 +51,7 @@ class SegmentCheck:
             self._lost(row, error)
             return
         try:
-            self._folder.verify(row)
+            self._folder.verify_index(row)
             self._folder.open(row)
         except (OSError, ValueError) as error:
             if not self._repair:

@@ -113,10 +113,13 @@ class SegmentFolder:
     def verify(self, row: SegmentRow) -> None:
         """Read it all and compare checksums; raises like `open`."""
         self.verify_data(row)
-        _compare(self.base_of(row).with_suffix(".index"), row.index_bytes, row.index_crc)
+        self.verify_index(row)
 
     def verify_data(self, row: SegmentRow) -> None:
         _compare(self.base_of(row).with_suffix(".parquet"), row.data_bytes, row.data_crc)
+
+    def verify_index(self, row: SegmentRow) -> None:
+        _compare(self.base_of(row).with_suffix(".index"), row.index_bytes, row.index_crc)
 
     def rebuild_index(self, row: SegmentRow) -> SegmentRow:
         """From sound data; raises OSError or ValueError where that can't be read."""

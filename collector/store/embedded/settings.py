@@ -33,6 +33,13 @@ class EmbeddedStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     dead_letter_bytes: Annotated[
         int, msgspec.Meta(ge=0, description="Size of all dead letters at which the oldest go (bytes; 0: no limit)")
     ] = 256 << 20
+    scrub_period_s: Annotated[
+        float,
+        msgspec.Meta(ge=0, description="Age at which a segment's checksums are compared again (seconds; 0: never)"),
+    ] = 7 * 86400.0
+    scrub_bytes_per_s: Annotated[
+        int, msgspec.Meta(ge=1 << 10, description="Speed at which segments are read for that (bytes a second)")
+    ] = 8 << 20
     compaction_bytes: Annotated[
         int,
         msgspec.Meta(ge=0, description="Segments with less text than this are put together (bytes; 0: never)"),
