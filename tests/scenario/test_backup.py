@@ -154,6 +154,38 @@ def test_a_state_folder_of_yesterday_on_the_agents_side_repeats_nothing(pair: Pa
     assert gaps(pair) == []
 
 
+@pytest.mark.timeout(300)
+def test_a_segment_that_was_deleted_by_hand_is_a_gap_until_a_backup_brings_it_back(pair: Pair, tmp_path: Path) -> None:
+    log, data = tmp_path / "logs/a.log", tmp_path / "collector"
+    log.write_text("".join(f"number {number}\n" for number in range(100)))
+    size = log.stat().st_size
+    settled(pair, 100)
+    pair.collector.stop()  # seals
+    made = deckwatch("backup", "--copy", str(tmp_path / "copy"), "--data-dir", str(data))
+    assert made.returncode == 0, made.stderr
+    (segment,) = data.rglob("*.parquet")
+    segment.unlink()
+    pair.collector.start()
+    with log.open("a") as file:
+        file.write("behind it\n")
+    assert settled(pair, 1) == ["behind it"]
+    (gap,) = gaps(pair)
+    assert (gap["deckwatch.gap.reason"], gap["deckwatch.gap.start"], gap["deckwatch.gap.end"]) == ("damaged", 0, size)
+    assert pair.collector.metric("deckwatch_store_damaged_segments") == 1
+    assert pair.collector.metric("deckwatch_store_damaged_records") == 100
+    verified = deckwatch("verify", "--collector", pair.collector.url, "--json")
+    assert verified.returncode == 1, verified.stdout + verified.stderr
+    pair.collector.stop()
+    shutil.copy(tmp_path / "copy" / segment.relative_to(data), segment)
+    adopted = deckwatch("fsck", "--adopt", "--data-dir", str(data))
+    assert adopted.returncode == 0, adopted.stdout
+    pair.collector.start()
+    assert sorted(settled(pair, 101)) == sorted([*(f"number {number}" for number in range(100)), "behind it"])
+    assert gaps(pair) == []
+    verified = deckwatch("verify", "--collector", pair.collector.url, "--json")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
 def test_a_backup_is_refused_where_it_would_mix_with_another(pair: Pair, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").write_text("x")
