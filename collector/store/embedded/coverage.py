@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
+import numpy as np
 import polars as pl
 import zstandard
 
-from collector.accounting.runs import Run, Runs, joined
+from collector.accounting.runs import Ints, Run, Runs, joined
 from deckwatch.runtime.faults import Reject
 
 
@@ -31,22 +32,35 @@ _decoder = msgspec.msgpack.Decoder(Coverage)
 
 def coverage_of(rows: pl.DataFrame) -> Coverage:
     """`rows` has origin, start and end and is sorted by (origin, start)."""
-    reached = pl.col("end").cum_max().shift(1).over("origin")
-    begins = (pl.col("start") > reached).fill_null(value=True)
-    runs = (
-        rows.lazy()
-        .select("origin", "start", "end")
-        .with_columns(run=begins.cum_sum())
-        .group_by("origin", "run", maintain_order=True)
-        .agg(pl.col("start").first(), pl.col("end").max(), pl.len().cast(pl.Int64).alias("rows"))
-        .group_by("origin", maintain_order=True)
-        .agg(pl.col("rows").sum(), "start", "end")
-        .collect()
-    )
+    if rows.is_empty():
+        return ()
+    origin, start, end = (rows[name].to_numpy() for name in ("origin", "start", "end"))
+    edges = np.flatnonzero(origin[1:] != origin[:-1]) + 1
+    reach = _reach(rows, end, edges)
+    breaks = start[1:] > reach[:-1]
+    breaks[edges - 1] = True
+    first = np.concatenate([[0], np.flatnonzero(breaks) + 1])  # rows that begin a run
+    last = np.concatenate([first[1:], [len(origin)]]) - 1
+    runs = list(zip(start[first].tolist(), reach[last].tolist(), strict=True))
+    begins = np.concatenate([[0], edges])  # rows that begin an origin
+    counts = np.diff(np.concatenate([begins, [len(origin)]])).tolist()
+    places = np.searchsorted(first, begins).tolist()
     return tuple(
-        Covered(origin, count, tuple(zip(starts, ends, strict=True)))
-        for origin, count, starts, ends in runs.iter_rows()
+        Covered(number, count, tuple(runs[low:high]))
+        for number, count, low, high in zip(
+            origin[begins].tolist(), counts, places, [*places[1:], len(runs)], strict=True
+        )
     )
+
+
+def _reach(rows: pl.DataFrame, end: Ints, edges: Ints) -> Ints:
+    """The furthest end of a row and those of its origin before it. Rows mostly follow each other, and then it is the
+    row's own; a stack trace of one iostream encloses the lines that the other wrote meanwhile."""
+    falls = end[1:] < end[:-1]
+    falls[edges - 1] = False
+    if not falls.any():
+        return end
+    return rows.select(pl.col("end").cum_max().over("origin")).to_series().to_numpy()
 
 
 def merged(parts: Iterable[Coverage]) -> Coverage:
