@@ -32,6 +32,9 @@ class Fault(StrEnum):
     SENT_TWICE = "forwarded twice"
 
 
+LARGE_BYTES = 8 << 10
+"""Smaller bodies are neither too large nor malformed: an agent that gets such an answer sends smaller batches."""
+
 _OURS = {
     Fault.COLLECTOR_400: (400, "malformed"),
     Fault.COLLECTOR_413: (413, "too_large"),
@@ -86,6 +89,8 @@ class FaultyProxy:
         body = await request.read()
         fault = self._rng.choice(self.faults) if self.faults and self._rng.random() < self.chance else None
         if fault is None:
+            return await self._forward(request, body)
+        if fault in (Fault.COLLECTOR_400, Fault.COLLECTOR_413) and len(body) <= LARGE_BYTES:
             return await self._forward(request, body)
         self.done.append(fault)
         if fault in _OURS:

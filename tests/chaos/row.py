@@ -12,7 +12,7 @@ import numpy as np
 
 from tests.chaos.account import account, excuse, keys_of
 from tests.chaos.stage import CannotRun, Stage
-from tests.chaos.stored import Numbers, by_api, by_parquet, declared_gaps, has_store
+from tests.chaos.stored import Numbers, account_faults, by_api, by_parquet, declared_gaps, has_store
 
 MOST_AGENT_BYTES = 60_000_000
 GAP_DECLARED_S = 4.0
@@ -80,6 +80,8 @@ def _acted(row: Row, stage: Stage) -> list[str]:
 
 def _verified(row: Row, seed: int, stage: Stage, faults: list[str]) -> Outcome:
     by_search = by_api(stage.collector.url) if stage.is_up and not row.cut_records else None
+    if stage.is_up and not faults:
+        faults += account_faults(stage.collector.url)
     rss = max((agent.peak_rss_bytes() for agent in stage.agents), default=0)
     try:
         stage.stop()
@@ -90,7 +92,7 @@ def _verified(row: Row, seed: int, stage: Stage, faults: list[str]) -> Outcome:
     numbers, gaps = by_parquet(stage.data_dir), declared_gaps(stage.data_dir)
     found = account(stage.ledger.sent, numbers, copied=stage.ledger.copied)
     excused = excuse(found.lost, stage.ledger, gaps, keys_of(sorted(stage.instances), stage.source_of))
-    if by_search is not None:
+    if by_search is not None and not faults:  # what never came to rest went on between the two
         faults += _differences(by_search, numbers)
     if found.stranger:
         faults.append(f"{found.stranger} numbers that nobody wrote")

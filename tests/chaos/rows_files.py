@@ -166,7 +166,7 @@ def long_line_in_pieces(stage: Stage) -> None:
     stage.start()
     victims = [stage.agent, stage.collector] * 2
     for victim in victims:
-        for _ in range(min(60, stage.lines // 400)):
+        for _ in range(min(500, stage.lines // 200)):
             _write_pieces(stage, log)
         _write_pieces(stage, log, between=lambda victim=victim: stage.restart(victim))  # type: ignore[misc]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import urllib.parse
@@ -41,6 +42,18 @@ def by_api(url: str, query: str = "") -> Numbers:
             whole, newline, rest = (rest + block).rpartition(b"\n")
             found += NUMBER.findall(whole + newline)
     return _numbers(found)
+
+
+def account_faults(url: str) -> list[str]:
+    """What the collector's own account and its proof say: docs/completeness.md."""
+    with urllib.request.urlopen(f"{url}/api/v1/verify", timeout=600) as answer:
+        lines = [json.loads(line) for line in answer]
+    faults = [
+        f"the account of {line['deckwatch.stream']} ({line['kind']}) does not balance: {line}"
+        for line in lines
+        if "deckwatch.stream" in line and not (line["balanced"] and not line["repeated_records"])
+    ]
+    return faults if lines and "deckwatch.verified" in lines[-1] else [*faults, "the verification was cut short"]
 
 
 def by_parquet(data_dir: Path) -> Numbers:
