@@ -12,7 +12,7 @@ from collector.metrics.promql.arithmetic import ARITHMETIC, COMPARISON
 from collector.metrics.promql.ast import Binary, Cardinality, Matching
 from collector.metrics.promql.faults import QueryError
 from collector.metrics.promql.matrix import Bools, Floats, Ints, Matrix, Scalar, Value
-from collector.metrics.promql.printer import labels_text
+from collector.metrics.promql.printer import braced
 from collector.metrics.promql.setops import combined
 from collector.metrics.selector import NAME_LABEL
 from deckwatch.wire.model import Labels
@@ -107,14 +107,10 @@ def _refuse_duplicates(one: Matrix, key: Callable[[Labels], Labels], side: str) 
         step = int(np.argmax(counts > 1))
         first, second = sorted(one.labels[row] for row in rows if one.present[row, step])[:2]
         raise QueryError(
-            f"found duplicate series for the match group {labels_text(group)} on the {side} hand-side of the operation:"
-            f" [{_braced(first)}, {_braced(second)}]"
+            f"found duplicate series for the match group {braced(group)} on the {side} hand-side of the operation:"
+            f" [{braced(first)}, {braced(second)}]"
             ";many-to-many matching not allowed: matching labels must be unique on one side"
         )
-
-
-def _braced(labels: Labels) -> str:
-    return "{" + ", ".join(f'{name}="{value}"' for name, value in labels) + "}"
 
 
 def _pairs(many: Matrix, one: Matrix, key: Callable[[Labels], Labels]) -> _Pairs:

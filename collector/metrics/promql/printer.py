@@ -8,8 +8,9 @@ from collector.metrics.promql import ast
 from collector.metrics.promql.ast import At, Cardinality, Edge, Expr, Matching, Span
 from collector.metrics.promql.durations import format_duration_ms
 from collector.metrics.promql.numbers import format_plain
-from collector.metrics.promql.quoting import is_plain_label, is_plain_metric, quote
-from collector.metrics.selector import NAME_LABEL, Matcher
+from collector.metrics.promql.quoting import is_plain_label, quote
+from collector.metrics.selector import Matcher
+from deckwatch.wire.model import Labels
 
 
 def to_text(expr: Expr) -> str:
@@ -103,13 +104,9 @@ def _aggregate(expr: ast.Aggregate) -> str:
     return f"{expr.op}{grouping}({param}{to_text(expr.expr)})"
 
 
-def labels_text(labels: tuple[tuple[str, str], ...]) -> str:
-    """A series as messages and tables show it: `up{job="a"}`."""
-    name = next((value for label, value in labels if label == NAME_LABEL), "")
-    if not is_plain_metric(name):
-        return "{" + ", ".join(f"{_label(label)}={quote(value)}" for label, value in labels) + "}"
-    inner = ", ".join(f"{_label(label)}={quote(value)}" for label, value in labels if label != NAME_LABEL)
-    return name + (f"{{{inner}}}" if inner else "")
+def braced(labels: Labels) -> str:
+    """A series as messages show it, its name among its labels: `{__name__="up", job="a"}`."""
+    return "{" + ", ".join(f"{_label(name)}={quote(value)}" for name, value in labels) + "}"
 
 
 def without_positions(expr: Expr) -> Expr:

@@ -18,7 +18,6 @@ _SIMPLE = {
 }
 _WRITTEN = {value: name for name, value in _SIMPLE.items() if name != "'"}
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
-_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 
 
 class BadEscape(ValueError):
@@ -105,10 +104,6 @@ def _written(letter: str) -> str:
 def is_plain_label(name: str) -> bool:
     """Can it be written without quotes?"""
     return _LABEL_NAME.fullmatch(name) is not None
-
-
-def is_plain_metric(name: str) -> bool:
-    return _METRIC_NAME.fullmatch(name) is not None
 
 
 def is_label(name: str) -> bool:

@@ -39,11 +39,20 @@ class Result(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     infos: tuple[str, ...] = ()
     unknown: tuple[Labels, ...] = ()
-    """Series that would have been read if their agents weren't silent, as the source names them: what they would have
-    changed is neither present nor absent."""
+    """Series that would have been read if their agents weren't silent, as the source names them. See `is_unsure_of`."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def is_unsure_of(self, labels: Labels) -> bool:
+        """Could a series of a silent agent have brought forth the one with these labels, or changed it? True as soon as
+        one of them agrees in all labels that both have, their names aside: whoever decides something because a series
+        is not there (that an alert is over) leaves it as it was. An aggregation keeps some labels and loses the others,
+        so this is right for it too; it errs on the side of doubt."""
+        asked = dict(without_name(labels))
+        return any(
+            all(asked.get(name, value) == value for name, value in without_name(unknown)) for unknown in self.unknown
+        )
 
     def series(self) -> Iterator[Points]:
         """Each series with what it has."""

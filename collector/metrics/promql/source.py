@@ -49,10 +49,6 @@ class SeriesSource(Protocol):
         ...
 
 
-def empty_selection() -> Selection:
-    return Selection((), np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0))
-
-
 def without_stale(selection: Selection) -> Selection:
     """What a range selector sees: stale markers are no samples."""
     stale = selection.values.view(np.uint64) == STALE.view(np.uint64)

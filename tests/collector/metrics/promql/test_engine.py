@@ -310,3 +310,21 @@ def test_sort_by_label_is_natural() -> None:
     assert ordered == ["", "01", "1", "4m5", "4m600", "4m1000", "a9", "a10", "b"]
     backwards = evaluate("sort_by_label_desc(m, 'i')", 0, 0, 0, source, SETTINGS)
     assert list(backwards.labels) == list(result.labels)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "unsure"),
+    [
+        ((), True),  # sum(...): anything may have changed it
+        ((("job", "a"),), True),
+        ((("job", "b"),), False),
+        ((("instance", "1"), ("job", "a")), True),
+        ((("instance", "2"), ("job", "a")), False),
+        ((("__name__", "other"), ("job", "a")), True),  # names go in most operations
+        ((("job", "a"), ("severity", "page")), True),  # a label that the series lacks says nothing
+    ],
+)
+def test_what_a_silent_agent_may_have_to_do_with(source: MemorySource, labels: Labels, unsure: bool) -> None:
+    silent = _Silent(source, lambda matcher: ((("__name__", "up"), ("instance", "1"), ("job", "a")),))
+    assert evaluate("up", 0, 0, 0, silent).is_unsure_of(labels) is unsure
+    assert not evaluate("up", 0, 0, 0, source).is_unsure_of(labels)
