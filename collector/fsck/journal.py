@@ -41,7 +41,7 @@ def _is_whole(path: Path, segment: Segment, good: int, found: Findings) -> bool:
     size = path.stat().st_size
     if good == size:
         return True
-    if tail_is_torn(path, good):
+    if tail_is_torn(path, good, segment.last_seq):
         found.note(
             path, f"its last {size - good} bytes are a torn write, as a crash leaves it; nothing of it was acked"
         )

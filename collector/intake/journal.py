@@ -146,7 +146,7 @@ class Journal:
     def _cut(self, path: Path, good: int, last_seq: int, following: list[Path]) -> None:
         """A torn tail of the last file is what a crash leaves: nothing in it was acked. Anything else is damage:
         the rest is set aside, and agents are asked again for what it held (their positions go back)."""
-        if tail_is_torn(path, good) and not following:
+        if tail_is_torn(path, good, last_seq) and not following:
             log.info("journal: an unfinished write at the end of %s was cut off", path.name)
         else:
             self.damage = Damage(path, good, last_seq)

@@ -162,25 +162,26 @@ def most_seq(path: Path) -> int:
     return named_seq(path) + path.stat().st_size // RECORD_HEADER.size
 
 
-def tail_is_torn(path: Path, good: int) -> bool:
-    """Is what follows `good` one unfinished record (a crash), rather than damage with whole records behind it?"""
+def tail_is_torn(path: Path, good: int, last_seq: int) -> bool:
+    """Is what follows `good` one unfinished write (a crash), rather than damage with whole records behind it?
+
+    Whole records are looked for by their numbers, not by going on behind the broken one: its length may be what is
+    broken. Of the very last record nothing can tell; `last_seq` is that of the last good one."""
     with path.open("rb") as file:
         file.seek(good)
         rest = file.read()
-    if good < FILE_HEADER.size:
-        return len(rest) < 64 << 10
-    if len(rest) < RECORD_HEADER.size:
-        return True
-    length = RECORD_HEADER.unpack_from(rest)[0]
-    at = RECORD_HEADER.size + length
-    if at >= len(rest):
-        return True
-    while at + RECORD_HEADER.size <= len(rest):  # a whole record behind a broken one: not a torn write
-        length, crc = struct.unpack_from("<II", rest, at)
-        end = at + RECORD_HEADER.size + length
-        if end > len(rest):
-            return True
-        if crc32c(rest[at + 8 : end]) == crc:
-            return False
-        at = end
-    return True
+    return not any(_has_record(rest, seq) for seq in (last_seq + 1, last_seq + 2))
+
+
+def _has_record(data: bytes, seq: int) -> bool:
+    wanted = struct.pack("<Q", seq)
+    at = data.find(wanted)
+    while at >= 0:
+        begin = at - 8  # length and CRC stand before it
+        if begin >= 0:
+            length, crc = struct.unpack_from("<II", data, begin)
+            end = begin + RECORD_HEADER.size + length
+            if end <= len(data) and crc32c(data[at:end]) == crc:
+                return True
+        at = data.find(wanted, at + 1)
+    return False

@@ -325,3 +325,17 @@ async def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "journal").write_text("a file where the folder should be")
     with pytest.raises(Unusable, match="the journal cannot be opened"):
         Journal(tmp_path / "journal")
+
+
+async def test_a_length_that_is_broken_is_damage_and_no_unfinished_write(tmp_path: Path) -> None:
+    """It seemed to reach behind the end of the file: all that was acked behind it was cut off in silence."""
+    payloads = await filled(tmp_path, 9, segment_bytes=1 << 20)
+    (path,) = tmp_path.glob("*.journal")
+    data = bytearray(path.read_bytes())
+    data[16 + 2] ^= 1  # of the first record: 64 KiB more
+    path.write_bytes(data)
+    journal = Journal(tmp_path, next_seq=0)
+    assert journal.damage is not None
+    assert not payloads_of(journal)
+    assert journal.durable_seq >= len(payloads) - 1
+    await journal.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ from collector.intake.journal import Journal
 from collector.intake.journal_file import FILE_HEADER, FORMAT, MAGIC, Entry, Kind, record_of
 from deckwatch.runtime.faults import Retry
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 payloads = st.binary(max_size=300)
 
 
@@ -29,7 +31,7 @@ class JournalLife(RuleBasedStateMachine):
 
     @initialize(segment_bytes=st.sampled_from([64, 400, 4000]))
     def begin(self, segment_bytes: int) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="journal-model-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="journal-model-", dir=MEMORY))
         self.runner = asyncio.Runner()
         self.segment_bytes = segment_bytes
         self.entries: list[Entry] = []
@@ -96,7 +98,9 @@ class JournalLife(RuleBasedStateMachine):
         if files:
             path = files[file % len(files)]
             data = bytearray(path.read_bytes())
-            data[int(at * len(data))] ^= flip
+            place = int(at * len(data))
+            if place not in (6, 7):  # the format's version: another one is a file of a newer Deckwatch, and refused
+                data[place] ^= flip
             path.write_bytes(data)
         self.journal = self.opened()
         self.keeps_a_prefix()
@@ -115,8 +119,7 @@ class JournalLife(RuleBasedStateMachine):
         found = [entry for entry in self.journal.read(self.position) if entry.kind is not Kind.HOLE]
         assert found == needed[: len(found)]
         if self.journal.damage is None:
-            # The very last write is told from a torn one only by what stands behind it.
-            assert len(found) >= len(needed) - 5
+            assert len(found) >= len(needed) - 1  # the very last entry can't be told from one that was not finished
         self.entries = found
         self.highest = max(self.highest, self.journal.durable_seq) if self.journal.damage else self.journal.durable_seq
         assert self.journal.durable_seq == self.highest
