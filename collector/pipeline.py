@@ -103,11 +103,20 @@ class Pipeline:
 
     def add_records(self, consumer: RecordConsumer) -> None:
         """Before `run`. A consumer behind the store gets only what the journal still has: see RecordConsumer."""
+        self._place(consumer)
         self._applier.records.append(consumer)
 
     def add_keeper(self, keeper: SampleKeeper) -> None:
         """Before `run`, like add_records()."""
+        self._place(keeper)
         self._applier.keepers.append(keeper)
+
+    def _place(self, consumer: RecordConsumer | SampleKeeper) -> None:
+        """A restored copy may have consumers that were copied after the journal: what it gets from now on has numbers
+        that they have seen already, and is new all the same."""
+        if consumer.position() > self._journal.durable_seq:
+            log.warning("%s is ahead of the journal, as after a restore: it goes back to its end", consumer.name)
+            consumer.rewind(self._journal.durable_seq)
 
     async def keep_samples(self, frames: Sequence[tuple[str, Samples]], *, durable: bool) -> None:
         """Samples that came another way than through the journal (host, samples). `durable`: when it returns they are

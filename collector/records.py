@@ -80,6 +80,11 @@ class RecordConsumer(Protocol):
         """Make everything up to and including `seq` durable."""
         ...
 
+    def rewind(self, seq: int) -> None:
+        """The journal ends at `seq`, before this consumer's position: both were restored from copies of different age.
+        What comes with higher numbers is new."""
+        ...
+
 
 class SampleConsumer(Protocol):
     """Takes samples, events and gaps as they arrive, in journal order, after the journal's fsync. Called in the event
@@ -108,4 +113,8 @@ class SampleKeeper(Protocol):
 
     def commit(self, seq: int) -> None:
         """Make everything taken durable; it is all there is up to and including `seq`. Raises Retry."""
+        ...
+
+    def rewind(self, seq: int) -> None:
+        """See RecordConsumer.rewind()."""
         ...

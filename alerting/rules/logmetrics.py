@@ -148,6 +148,10 @@ class LogMetrics:
             self._dirty, self._gone = set(), set()
             self._committed = self._consumed = position
 
+    def rewind(self, seq: int) -> None:
+        with self._lock:
+            self._committed = self._consumed = seq
+
     def _counts(self, metric: _Metric, frame: RecordFrame) -> dict[LabelValues, int]:
         name = metric.metric.name
         try:

@@ -208,6 +208,42 @@ class Stubborn:
         if self.full:
             raise Retry("the database is full")
 
+    def rewind(self, seq: int) -> None: ...
+
+
+class Ahead:
+    """A consumer that was copied after the journal."""
+
+    name = "ahead"
+
+    def __init__(self) -> None:
+        self.at = 1000
+        self.seen: list[int] = []
+
+    def position(self) -> int:
+        return self.at
+
+    def consume(self, frame: RecordFrame) -> None:
+        self.seen.append(frame.seq)
+
+    def commit(self, seq: int) -> None:
+        self.at = seq
+
+    def rewind(self, seq: int) -> None:
+        self.at = seq
+
+
+async def test_a_consumer_that_is_ahead_of_the_journal_misses_nothing_that_comes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig, consumer = Rig(tmp_path), Ahead()
+    rig.pipeline.add_records(consumer)
+    assert "ahead is ahead of the journal, as after a restore" in caplog.text
+    await rig.offer(b"one\n", b"two\n")
+    await rig.apply()
+    assert len(consumer.seen) == 2
+    await rig.close()
+
 
 async def test_while_a_consumer_cannot_commit_the_memory_does_not_grow(tmp_path: Path) -> None:
     rig, consumer = Rig(tmp_path, seal_bytes=1 << 20), Stubborn()

@@ -101,6 +101,10 @@ class SampleStore:
         if self._is_due():
             self.flush()
 
+    def rewind(self, seq: int) -> None:
+        """Before anything is taken: samples that come again are known by their times."""
+        self._position = seq
+
     def flush(self) -> Future[bool] | None:
         """Begin to write what is in memory as blocks, right after a commit. True: it was written; None: there is
         nothing, or it is being done."""

@@ -218,6 +218,8 @@ async def test_a_consumer_that_fails_stops_nothing(tmp_path: Path, monkeypatch: 
 
         def commit(self, seq: int) -> None: ...
 
+        def rewind(self, seq: int) -> None: ...
+
     async with running(tmp_path) as one:
         one.collector.add_records(Failing())
         monkeypatch.setattr(one.collector.head, "take_event", lambda *what: 1 // 0)
