@@ -25,6 +25,7 @@ class StreamAccount(msgspec.Struct, array_like=True, gc=False):
     offset: int
     admitted_bytes: int = 0  # bytes of chunks that were taken, each once
     records: int = 0  # made of them
+    lines: int = 0  # of text in the records: a stack trace is one record of many lines
     last_received_ns: int = 0  # when the last of its bytes came
 
 

@@ -6,10 +6,11 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import polars as pl
 
 from collector.accounting.account import StreamAccount, encode_accounts
 from collector.intake.record import BatchRecord
-from collector.records import RecordFrame
+from collector.records import FLAG_MULTILINE, RecordFrame
 from deckwatch.wire.model import Batch, Position
 
 
@@ -51,11 +52,13 @@ class Accounts:
 
     def made(self, frame: RecordFrame) -> None:
         """Records that can be found from now on."""
-        counts = np.bincount(frame.rows["origin"].to_numpy(), minlength=len(frame.origins))
-        for origin, count in zip(frame.origins, counts.tolist(), strict=True):
+        counts = np.bincount(frame.rows["origin"].to_numpy(), minlength=len(frame.origins)).tolist()
+        further = _further_lines(frame)
+        for place, (origin, count) in enumerate(zip(frame.origins, counts, strict=True)):
             account = self._accounts.get(origin.key)
             if account is not None and count:
                 account.records += count
+                account.lines += count + further.get(place, 0)
                 self._changed.add(origin.key)
 
     def take_changed(self) -> dict[str, bytes]:
@@ -74,3 +77,12 @@ class Accounts:
     def of(self, key: str) -> StreamAccount | None:
         """From any thread: who a stream is; its figures may change meanwhile."""
         return self._accounts.get(key)
+
+
+def _further_lines(frame: RecordFrame) -> dict[int, int]:
+    """Lines that were joined to the first one of a record, by origin. Only joined records are looked into."""
+    joined = np.flatnonzero(frame.rows["flags"].to_numpy() & FLAG_MULTILINE)
+    if not len(joined):
+        return {}
+    rows = frame.rows[joined].select("origin", pl.col("message").str.count_matches("\n", literal=True))
+    return dict(rows.group_by("origin").agg(pl.col("message").cast(pl.Int64).sum()).iter_rows())

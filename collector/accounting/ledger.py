@@ -22,6 +22,7 @@ import msgspec
 
 from collector.accounting.account import StreamAccount
 from collector.accounting.runs import Run, Runs, joined, size, without
+from collector.store.embedded.kept import FORGOTTEN_GAP
 from deckwatch.wire.model import Format
 
 Take = Callable[[Runs], int]
@@ -67,6 +68,7 @@ class Ledger(msgspec.Struct, frozen=True):
     unaccounted: Runs
     not_admitted: int  # bytes that came without being declared or admitted (less than 0: admitted twice)
     records: int  # made
+    lines: int  # of text in them
     found_records: int
     dropped_records: int
     aside_records: int
@@ -99,9 +101,12 @@ def settle(key: str, account: StreamAccount, held: Holdings) -> Ledger:
         stored = take(joined(held.stored))
     open_bytes = take(held.open)
     letters = take(held.dead_letters)
-    dropped = {why: taken for why, runs in held.dropped.items() if (taken := take(runs))}
+    gone = {why: runs for why, runs in held.dropped.items() if why != FORGOTTEN_GAP}
+    dropped = {why: taken for why, runs in gone.items() if (taken := take(runs))}
     damaged = _lost((gap for gap in held.gaps if not gap.by_agent), take)
     declared = _lost((gap for gap in held.gaps if gap.by_agent), take)
+    if forgotten := take(held.dropped.get(FORGOTTEN_GAP, ())):
+        declared[FORGOTTEN_GAP] = forgotten
     missing = size(whole) - sum(declared.values()) - account.admitted_bytes
     return Ledger(
         key=key,
@@ -117,6 +122,7 @@ def settle(key: str, account: StreamAccount, held: Holdings) -> Ledger:
         unaccounted=left,
         not_admitted=missing,
         records=account.records,
+        lines=account.lines,
         found_records=held.sealed_rows + held.hot_rows,
         dropped_records=held.dropped_rows,
         aside_records=held.aside_rows,

@@ -19,7 +19,7 @@ from collector.accounting.ledger import Ledger
 from collector.accounting.runs import size
 from collector.metrics.families import Family
 from collector.metrics.selector import NAME_LABEL, Selector
-from collector.metrics.series import Sample, Vector, Windows
+from collector.metrics.series import Sample, Vector
 from collector.store.embedded.manifest import GapRow, Manifest
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Fault
@@ -74,7 +74,7 @@ class _Letters(msgspec.Struct, frozen=True):
 
 
 class CompletenessSeries:
-    """A SeriesSource and a FamilySource; lives in the event loop, `follow` and `settle` run as services."""
+    """`series.Newest` and a FamilySource; lives in the event loop, `follow` and `settle` run as services."""
 
     def __init__(
         self,
@@ -129,9 +129,6 @@ class CompletenessSeries:
             if selector.takes_name(name) and selector.takes_labels(dict(labels))
         ]
         return Vector(tuple(found))
-
-    def window(self, tenant: str, selector: Selector, start_ns: int, end_ns: int) -> Windows:
-        return Windows()
 
     def families(self, tenant: str, at_ns: int) -> Iterator[Family]:
         samples: dict[str, list[tuple[Labels, float]]] = {}

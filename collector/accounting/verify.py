@@ -116,9 +116,10 @@ class Verifier:
         findings: dict[int, Finding | None] = {}
         while waiting := [id_ for id_ in _segments(books, _keys(books, tenant, query)) if id_ not in findings]:
             rows = {row.id: row for row in await asyncio.to_thread(self._store.manifest.segments)}
+            of = len(findings) + len(waiting)
             for id_ in waiting:
                 findings[id_] = await self._check(rows.get(id_), books)
-                yield Looked(len(findings), len(findings) + len(waiting) - waiting.index(id_) - 1)
+                yield Looked(len(findings), of)
             books = await self.books()
         keys = _keys(books, tenant, query)
         parts = _parts(books, keys)

@@ -169,6 +169,7 @@ def _figures(ledger: Ledger) -> dict[str, Any]:
         "unaccounted": size(ledger.unaccounted),
         "not_admitted": ledger.not_admitted,
         "records": ledger.records,
+        "lines": ledger.lines,
         "found_records": ledger.found_records,
         "dropped_records": ledger.dropped_records,
         "aside_records": ledger.aside_records,

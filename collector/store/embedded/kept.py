@@ -16,6 +16,9 @@ from collector.store.embedded.coverage import Covered, unpack
 RETENTION = "dropped by retention"
 """Why bytes are in no segment any more."""
 
+FORGOTTEN_GAP = "lost before all that is kept"
+"""Why bytes of a gap are in no gap any more: retention dropped what lay around it."""
+
 _decoder = msgspec.msgpack.Decoder(Runs)
 
 

@@ -83,6 +83,7 @@ async def test_records_that_lie_inside_others_are_counted(tmp_path: Path) -> Non
         await sealed(one)
         found = await account(one, stream)
         assert (found["records"], found["stored"], found["balanced"]) == (3, len(text), True)
+        assert found["lines"] == 4  # the trace has two; the pieces are one
         verdicts, _ = await verified(one)
         assert verdicts["java"]["complete"], verdicts
 
@@ -233,6 +234,12 @@ async def test_which_gaps_are_told(tmp_path: Path, params: dict[str, str], found
         await one.push.push(stream.batch([], [gap]))
         await one.drained()
         assert len(await ndjson(one, "/api/v1/gaps", **params)) == found
+
+
+async def test_the_document_has_all_of_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as one:
+        _, text = await one.get("/api/v1/openapi.json")
+        assert {"/api/v1/gaps", "/api/v1/accounting", "/api/v1/verify"} <= set(json.loads(text)["paths"])
 
 
 async def test_answers_say_whether_they_are_complete(tmp_path: Path) -> None:

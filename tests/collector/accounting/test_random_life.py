@@ -106,7 +106,7 @@ async def check(one: Running, life: Life) -> None:
     tenants = [await ndjson(one, "/api/v1/accounting", tenant=tenant) for tenant in ("default", "other")]
     accounts = [line for lines in tenants for line in lines]
     for line in accounts:
-        assert line["balanced"], line
+        assert line["balanced"], json.dumps(line)
         parts = line["stored"] + line["open"] + line["dead_letters"] + sum(line["dropped"].values())
         assert line["offset"] == parts + sum(line["lost"].values()), line
     offsets = {line["deckwatch.stream"]: line["offset"] for line in accounts}
