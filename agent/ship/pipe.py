@@ -104,6 +104,7 @@ class Pipe:
         self._most_chunk_bytes = tailer.settings.chunk_bytes
         self._told_lag_bytes = 0
         self._remembering = Remembering(identity.state_dir, self._snapshot, metrics, clock)
+        self._remembering.written = self._delete_spool_files
         self._slot = asyncio.Semaphore(1)
         self._outbox: asyncio.Queue[Sealed] = asyncio.Queue(1)
         self._stirred = asyncio.Event()
@@ -211,7 +212,6 @@ class Pipe:
 
     def _build(self) -> tuple[Sealed | None, bool]:
         tailer = self._tailer
-        self._delete_spool_files()
         chunk_bytes = min(self._most_chunk_bytes, self._size.now_bytes)
         sealed = self._batcher.seal(
             tailer.pieces(self._size.now_bytes, chunk_bytes),
@@ -229,12 +229,17 @@ class Pipe:
         caught_up = bool(self._told_lag_bytes) and not sealed.lag_bytes
         return (None if sealed.empty and not caught_up else sealed), bool(tailer.has_ready)
 
-    def _delete_spool_files(self) -> None:
-        """Their frames are acked. What a crash left of them is found in the ledger."""
-        for closed in [one for one in self._tailer.closed.values() if one.state.source == SPOOL_SOURCE]:
-            if closed.state.listed:
-                Path(closed.state.path).unlink(missing_ok=True)
-                self._tailer.unlisted(closed.state)
+    async def _delete_spool_files(self, checkpoint: Checkpoint) -> None:
+        """Those whose frames are all acked. Not before that is remembered: whoever starts again and finds a file gone
+        that was open when the checkpoint was written must declare a gap."""
+        done = [s for s in checkpoint.streams if s.source == SPOOL_SOURCE and s.closed_ns and s.listed]
+        if done:
+            await self._do(self._delete_files_of, done)
+
+    def _delete_files_of(self, done: list[StreamState]) -> None:
+        for state in done:
+            Path(state.path).unlink(missing_ok=True)
+            self._tailer.unlisted(state)
 
     async def _ask_for_names(self) -> None:
         """Files that were shipped under names we don't know: the collector may. Some at a time, for there are many

@@ -26,6 +26,8 @@ class Remembering:
         self._metrics = metrics
         self._clock = clock
         self._lock = asyncio.Lock()
+        self.written: Callable[[Checkpoint], Awaitable[None]] | None = None
+        """Told of each checkpoint once it is durable, or could not be: what it lets go of may be the space it lacks."""
         self.changed = False  # there is something to be written, now and then
         self.new_names = False  # and this before anything else is sent; also set by the tailer's thread
 
@@ -60,6 +62,9 @@ class Remembering:
             except OSError:
                 self.changed, self.new_names = True, self.new_names or names
                 raise
+            finally:
+                if self.written is not None:
+                    await self.written(checkpoint)
 
     def _complain(self, error: OSError) -> None:
         self._metrics.checkpoint_failures.inc()

@@ -14,7 +14,7 @@ from agent.tail.claim import Candidate, Fit, candidate, fit, is_prefix_of, match
 from agent.tail.holes import Holes
 from agent.tail.keeper import Keeper
 from agent.tail.logfile import FileId, LogFile, open_log
-from agent.tail.mark import START, Mark
+from agent.tail.mark import START, Mark, same_text
 from agent.tail.rotated import RotatedFiles
 from agent.tail.rotation import Place, Step
 from agent.tail.state import PlannedGap, StreamState
@@ -285,10 +285,26 @@ class Followed:
             if tail.file and tail.generation and tail.read.offset and stat.size and is_prefix_of(one.file, tail.file):
                 self.rotated.settle(one.file, tail.generation)
                 return
+            if self._is_packed(one, tail):
+                self.rotated.settle(one.file, tail.generation)
+                return
         tail = self.new_tail(one.file, self._place(one), now)
         self.live = tail if one.live else self.live
         if self._keeper.begin_at_end and stat.mtime_ns < self._keeper.started_ns:
             tail.begin_at_end(self._keeper.now_ns())
+
+    def _is_packed(self, one: Candidate, tail: Tail) -> bool:
+        """Is it the compressed text of a file that we hold and have not begun to read? That one gets its name now."""
+        if tail.file is None or tail.generation or tail.place is not Place.DELETED or not one.file.path.endswith(".gz"):
+            return False
+        try:
+            if not one.head or not same_text(one.file, tail.file):
+                return False
+            tail.name_now()
+        except OSError as error:
+            self._keeper.complain(one.file.path, error)
+            return False
+        return True
 
     def take_pending(self, path: str, now: float) -> None:
         """It is known to be no copy in the making."""

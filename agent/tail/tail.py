@@ -9,12 +9,12 @@ import msgspec
 
 from agent.model import LogSource
 from agent.tail.framing import Cut, cut_frames, cut_lines, sniff
-from agent.tail.logfile import NO_FILE, LogFile
+from agent.tail.logfile import NO_FILE, LogFile, PlainFile
 from agent.tail.mark import PROBE_BYTES, START, Mark, crc_up_to, mark_at, mark_behind, probe_holds
 from agent.tail.rotation import Look, Place, Step, is_final, next_step
 from agent.tail.state import PlannedGap, StreamState
 from deckwatch.runtime.files import told_path
-from deckwatch.wire.identity import FINGERPRINT_BYTES, stream_key
+from deckwatch.wire.identity import FINGERPRINT_BYTES, is_of_generation, stream_key
 from deckwatch.wire.model import Format, GapReason, Position, StreamId
 
 MOST_FRAME_BYTES = 16 << 20
@@ -104,7 +104,7 @@ class Tail:
             self.place = Place.DELETED
         holds = True
         if stat.mtime_ns != self._mtime_ns and stat.size is not None and stat.size >= self.read.offset:
-            holds = probe_holds(self.file, self.read)
+            holds = self._is_what_was_read()
         self._mtime_ns = stat.mtime_ns
         if self.format is Format.FRAMES and self.place is not Place.LIVE and self.seen == self.size:
             self.size = self.read.offset  # a frame torn by a crash: it was never whole
@@ -137,12 +137,22 @@ class Tail:
             self.size = self.seen  # a look may have seen more: it was cut since, as the next look will find
         if not block:
             return None
-        if not probe_holds(self.file, self.read):
+        if not self._is_what_was_read():
             raise Truncated
         cut = self._cut(block, limit, now, late_write_s, ends_at_gap=self.seen == room)
         if not cut.length:
             return None
         return self._pass(block if cut.length == len(block) else block[: cut.length], cut.eof)
+
+    def _is_what_was_read(self) -> bool:
+        """Lines that differ in their beginning alone can stand before the position of a file that was cut and has grown
+        again: its first bytes are looked at too, where that is cheap. Raises OSError."""
+        assert self.file is not None  # noqa: S101 - asked where there is one
+        if not probe_holds(self.file, self.read):
+            return False
+        if not self.generation or not isinstance(self.file, PlainFile):
+            return True
+        return is_of_generation(self.generation, self.file.pread(FINGERPRINT_BYTES, 0))
 
     def _cut(self, block: bytes, limit: int, now: float, late_write_s: float, *, ends_at_gap: bool) -> Cut:
         if ends_at_gap:

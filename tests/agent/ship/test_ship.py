@@ -410,6 +410,26 @@ async def test_five_thousand_files(tmp_path: Path, agent: AgentRig, collector: F
     assert len(collector.streams) == 5000
 
 
+async def test_a_spool_file_is_deleted_only_once_that_is_remembered(tmp_path: Path, collector: FakeCollector) -> None:
+    """Killed behind its deletion and before a checkpoint, the next start would find it gone and declare a gap."""
+    rig = AgentRig(tmp_path / "state", collector, ship=msgspec.structs.replace(SHIP, checkpoint_s=60))
+    for number in range(4):
+        await rig.start(spool=True)
+        assert rig.spool is not None
+        assert rig.spool.append(Event(number, "default", "agent", "test", None))
+        await rig.drained()
+        await asyncio.sleep(0.5)  # an older spool file is closed once it has been still for a while
+        await rig.drained()
+        await rig.kill()
+    await rig.start(spool=True)
+    await rig.drained()
+    await asyncio.sleep(0.6)
+    await rig.drained()
+    await rig.stop()
+    assert [gap for held in collector.streams.values() for gap in held.gaps] == []
+    assert len(collector.frames()) == 4
+
+
 async def test_the_collector_learns_that_we_have_caught_up(
     tmp_path: Path, agent: AgentRig, collector: FakeCollector
 ) -> None:
