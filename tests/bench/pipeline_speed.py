@@ -19,6 +19,8 @@ import msgspec
 from tests.bench.generate import REAL_LOGS, parse_size, write_docker_json
 from tests.chaos.daemons import Pair
 
+MOST_COLLECTOR_MIB = 450
+"""Peak in a burst: 230 of it are code and libraries, before the first line comes."""
 CONFIG = """
 collector:
   store:
@@ -100,6 +102,9 @@ def main(size: str, kind: str, runs: int) -> None:
             folder.mkdir()
             figures.append(measure(log, folder))
         report(figures)
+        most = statistics.median(one.collector_rss_mib for one in figures)
+        if most > MOST_COLLECTOR_MIB:
+            raise click.ClickException(f"the collector took {most:.0f} MiB, at most {MOST_COLLECTOR_MIB} are its due")
 
 
 if __name__ == "__main__":
