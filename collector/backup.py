@@ -3,9 +3,10 @@
 The order makes it consistent. The journal first: what is trimmed from it afterwards is in the manifest that is
 copied next, since an entry is trimmed only when the manifest has it. Then the manifest, by SQLite's own backup. Then
 the segments that it lists: they never change, so they are linked, or copied where links can't be. Where compaction or
-retention has removed one meanwhile, the manifest is copied anew. Last the state of alerting: its counts may be ahead of
-the store's position, never behind it. The epoch and the mark of a clean end stay behind: whoever starts on the copy is
-another collector to its agents, and they compare all positions with it.
+retention has removed one meanwhile, the manifest is copied anew. Last the samples and the state of alerting: they may
+be ahead of the store's position, never behind it; ahead of the copied journal's end they go back to it at the start.
+The epoch and the mark of a clean end stay behind: whoever starts on the copy is another collector to its agents, and
+they compare all positions with it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from collector.metrics.tsdb.copying import copy_history
 from collector.store.embedded.manifest import Manifest, SegmentRow
 from collector.store.embedded.segments import SegmentFolder
 from deckwatch.runtime.datadir import VERSION_FILE
@@ -25,6 +27,7 @@ from deckwatch.runtime.files import sync_directory, sync_file
 
 _ATTEMPTS = 20
 _STORE, _SEGMENTS, _MANIFEST = Path("store"), Path("store/segments"), Path("store/manifest.sqlite")
+_SAMPLES = Path("samples")
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -46,15 +49,15 @@ def backup(source: Path, target: Path, *, link: bool = True) -> Copied:
     (target / _SEGMENTS).mkdir(mode=0o700, parents=True)
     journal = _copy_journal(source / "journal", target / "journal")
     rows, seq = _copy_store(source, target, link=link)
+    if (source / _SAMPLES).is_dir():
+        copy_history(source / _SAMPLES, target / _SAMPLES, _copy, lambda old, new: _link_or_copy(old, new, link=link))
     for path in sorted((source / "alerting").glob("*.sqlite")):
         (target / "alerting").mkdir(mode=0o700, exist_ok=True)
         copy_database(path, target / "alerting" / path.name)
     _copy(source / VERSION_FILE, target / VERSION_FILE)
     sync_directory(target)
-    linked = sum(
-        path.stat().st_size for path in (target / _SEGMENTS).rglob("*") if path.is_file() and path.stat().st_nlink > 1
-    )
-    total = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    files = [path.stat() for path in target.rglob("*") if path.is_file()]
+    linked, total = sum(file.st_size for file in files if file.st_nlink > 1), sum(file.st_size for file in files)
     return Copied(len(rows), sum(row.rows for row in rows), linked, total - linked, journal, seq)
 
 

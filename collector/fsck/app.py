@@ -7,6 +7,7 @@ from pathlib import Path
 from collector.fsck.databases import check_database
 from collector.fsck.journal import check_journal
 from collector.fsck.report import Findings, Report
+from collector.fsck.samples import check_samples
 from collector.fsck.segments import SegmentCheck
 from collector.intake.epoch import is_own
 from collector.parse.state import decode_state
@@ -29,6 +30,7 @@ def check(path: Path, version: int, clock: Clock, *, repair: bool = False, adopt
         check_journal(data_dir.path / "journal", sound, found)
         for database in sorted((data_dir.path / "alerting").glob("*.sqlite")):
             check_database(database, found)
+        check_samples(data_dir.path / "samples", found)
         return found.report()
 
 

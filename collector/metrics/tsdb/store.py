@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 VERSION = 1
 _ALIVE_MS = 3_600_000  # a series without a sample for so long may be forgotten by memory
 _DAY_MS = 86_400_000
-_MANIFEST = "manifest.json"
+MANIFEST, BLOCKS, WAL = "manifest.json", "blocks", "wal"
 _BLOCK_NAME = re.compile(r"(\d{12})\.samples")
 
 
-class _Manifest(msgspec.Struct, frozen=True):
+class Manifest(msgspec.Struct, frozen=True):
     """What is in force, in one file that is replaced whole."""
 
     version: int = VERSION
@@ -62,10 +62,10 @@ class SampleStore:
         self._metrics = _Metrics(registry)
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._manifest = _read_manifest(folder / _MANIFEST)
+            self._manifest = read_manifest(folder / MANIFEST)
             self._tenants = {tenant: self._open(tenant, names) for tenant, names in self._manifest.blocks.items()}
             self._drop_strangers()
-            self._wal = Wal(folder / "wal")
+            self._wal = Wal(folder / WAL)
             self._position = self._manifest.seq
             self._replay()
         except OSError as error:
@@ -152,7 +152,7 @@ class SampleStore:
             self._position = max(self._position, committed.seq)
 
     def _open(self, tenant: str, names: Iterable[str]) -> Tenant:
-        folder = self._folder / "blocks" / tenant
+        folder = self._folder / BLOCKS / tenant
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         blocks = []
         for name in names:
@@ -233,8 +233,8 @@ class SampleStore:
             (tenant.folder / file).unlink(missing_ok=True)
 
     def _rewrite(self, blocks: dict[str, list[str]], made: int, *, wal: int, seq: int) -> None:
-        manifest = _Manifest(VERSION, seq, wal, self._manifest.next_block + made, blocks)
-        write_atomically(self._folder / _MANIFEST, msgspec.json.encode(manifest))
+        manifest = Manifest(VERSION, seq, wal, self._manifest.next_block + made, blocks)
+        write_atomically(self._folder / MANIFEST, msgspec.json.encode(manifest))
         self._manifest = manifest
 
     def _drop_strangers(self) -> None:
@@ -256,11 +256,11 @@ def _block_names(first: int) -> Iterator[str]:
     return (f"{number:012}.samples" for number in count(first))
 
 
-def _read_manifest(path: Path) -> _Manifest:
+def read_manifest(path: Path) -> Manifest:
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
-        return _Manifest()
+        return Manifest()
     except msgspec.DecodeError as error:
         raise Unusable(
             f"{path}: is not the manifest of a history of samples: {error}; restore it from a backup"

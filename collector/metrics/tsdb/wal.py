@@ -113,11 +113,16 @@ class Wal:
             log.error("%s: damaged from byte %d on; the samples in its last %d bytes are lost", path, at, size - at)
 
     def _numbers(self) -> list[int]:
-        found = (_NAME.fullmatch(path.name) for path in self._folder.iterdir())
-        return sorted(int(match[1]) for match in found if match)
+        return [number for number, _ in numbered(self._folder)]
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:08}.wal"
+
+
+def numbered(folder: Path) -> list[tuple[int, Path]]:
+    """The files, oldest first."""
+    found = [(_NAME.fullmatch(path.name), path) for path in folder.iterdir()] if folder.is_dir() else []
+    return sorted((int(match[1]), path) for match, path in found if match)
 
 
 def _record(data: bytes, at: int) -> bytes | None:
