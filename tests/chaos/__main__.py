@@ -2,10 +2,12 @@
 
 make chaos ARGS="--lines 1000000 --seeds 3 --markdown table.md"
 make chaos ARGS="--row 'kill -9' --lines 100000"
+FLUENT_BIT=/opt/fluent-bit/bin/fluent-bit make chaos      # the same rows with it, in the same table
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -15,6 +17,7 @@ from pathlib import Path
 import click
 
 from tests.chaos.container import Moments, run_container
+from tests.chaos.peer import PEER, run_peer
 from tests.chaos.row import Outcome, Row, run
 from tests.chaos.rows import ROWS
 from tests.chaos.table import heading, line, markdown
@@ -45,6 +48,7 @@ def main(
     """Exit status 1 where a line was lost or repeated, a gap not declared, or a row could not come to rest."""
     print(heading())
     outcomes: list[Outcome] = []
+    peer = os.environ.get("FLUENT_BIT", "")
     rows = [row for row in ROWS if chosen in row.name and (row.in_short or not short)]
     if not rows and not docker:
         raise click.UsageError(f"no row's name holds {chosen!r}; there are: {', '.join(row.name for row in ROWS)}")
@@ -54,16 +58,29 @@ def main(
         for seed in range(first_seed, first_seed + seeds):
             outcomes.append(_run(row, lines, per_s, seed, keep))
             print(line(outcomes[-1]), flush=True)
+            if peer and row.peers:
+                outcomes.append(_run_peer(row, peer, lines, per_s, seed, keep))
+                print(line(outcomes[-1]), flush=True)
             if target:
                 target.write_text(markdown(outcomes))
-    bad = [outcome for outcome in outcomes if not outcome.good]
-    print(f"{len(outcomes)} runs, {len(bad)} of them bad")
+    ours = [outcome for outcome in outcomes if not outcome.row.startswith(PEER)]
+    bad = [outcome for outcome in ours if not outcome.good]
+    print(f"{len(ours)} runs, {len(bad)} of them bad")
     sys.exit(1 if bad else 0)
 
 
 def _run(row: Row, lines: int, per_s: float, seed: int, keep: bool) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix="deckwatch-chaos-"))
     outcome = run(row, folder, lines=lines, per_s=per_s, seed=seed)
+    return _tidied(folder, outcome, keep)
+
+
+def _run_peer(row: Row, binary: str, lines: int, per_s: float, seed: int, keep: bool) -> Outcome:
+    folder = Path(tempfile.mkdtemp(prefix="deckwatch-chaos-"))
+    return _tidied(folder, run_peer(row, folder, binary, lines=lines, per_s=per_s, seed=seed), keep)
+
+
+def _tidied(folder: Path, outcome: Outcome, keep: bool) -> Outcome:
     if keep and not outcome.good:
         print(f"kept: {folder}")
     else:

@@ -22,10 +22,19 @@ from typing import IO
 class Daemon:
     """A `deckwatch` command that listens; what it prints goes to `<folder>/<name>.log`."""
 
-    def __init__(self, name: str, folder: Path, arguments: Sequence[str], address_file: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        arguments: Sequence[str],
+        address_file: Path,
+        *,
+        command: Sequence[str] = (),
+    ) -> None:
+        """`command`: another program altogether."""
         self.name = name
         self.folder = address_file.parent
-        self._command = (sys.executable, "-P", "-m", "deckwatch.cli", *arguments)
+        self._command = tuple(command) or (sys.executable, "-P", "-m", "deckwatch.cli", *arguments)
         self._log_path = folder / f"{name}.log"
         self._address_file = address_file
         self._process: subprocess.Popen[bytes] | None = None

@@ -31,6 +31,10 @@ class Row(msgspec.Struct, frozen=True):
     most_lines: int = 0  # 0: as many as asked for
     cut_records: bool = False  # lines so long that a record's end may cut a number: only their text in a row tells
     drain_s: float = 180.0
+    peers: bool = True  # it says something of other shippers too
+
+    def lines_of(self, asked: int) -> int:
+        return max(self.least_lines, min(asked, self.most_lines or asked))
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -54,7 +58,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def run(row: Row, folder: Path, *, lines: int, per_s: float, seed: int) -> Outcome:
     started = time.monotonic()
-    stage = Stage(folder, lines=max(row.least_lines, min(lines, row.most_lines or lines)), per_s=per_s, seed=seed)
+    stage = Stage(folder, lines=row.lines_of(lines), per_s=per_s, seed=seed)
     try:
         outcome = _verified(row, seed, stage, _acted(row, stage))
     except CannotRun as why:

@@ -164,12 +164,12 @@ def wait_until(true: Callable[[], bool], timeout_s: float) -> bool:
     return True
 
 
-def away(seconds: float) -> Callable[[Stage], None]:
+def away(seconds: float, *, rotates: bool = True) -> Callable[[Stage], None]:
     """The collector is gone; what is written meanwhile stays where it is, in the files."""
 
     def act(stage: Stage) -> None:
         stage.start()
-        log = stage.docker_log(max_bytes=max(200_000, stage.lines * 30), max_files=50)
+        log = stage.docker_log(max_bytes=max(200_000, stage.lines * 30) if rotates else 0, max_files=50)
         with stage.writing(log, per_s=max(stage.per_s, stage.lines / max(1, seconds))):
             stage.nap(0.1, 0.5)
             stage.collector.kill()
@@ -229,10 +229,17 @@ ROWS = (
     Row("SIGTERM: both", terminate_both),
     Row("kill -9: agent x5, collector x5, log rotates", kill_both),
     Row("kill -9: collector x5 in intake", kill_collector_in_intake),
-    Row("kill -9: collector in sealing", kill_collector_in_sealing, least_lines=60_000),
-    Row("kill -9: collector in compaction", kill_collector_in_compaction, least_lines=200_000, in_short=False),
-    Row("kill -9: collector in retention", kill_collector_in_retention, in_short=False),
+    Row("kill -9: collector in sealing", kill_collector_in_sealing, least_lines=60_000, peers=False),
+    Row(
+        "kill -9: collector in compaction",
+        kill_collector_in_compaction,
+        least_lines=200_000,
+        in_short=False,
+        peers=False,
+    ),
+    Row("kill -9: collector in retention", kill_collector_in_retention, in_short=False, peers=False),
     Row("collector away 2 s", away(2.0)),
+    Row("collector away 2 s, no rotation", away(2.0, rotates=False), in_short=False),
     Row("collector away 40 s", away(40.0), in_short=False),
     Row("collector away 10 min", away(600.0), in_short=False),
     Row("group closed by time, collector killed", group_closed_by_time),

@@ -44,21 +44,21 @@ class Stage:
         self.agents: list[Daemon] = []
         self.instances: set[str] = set()
         self.proxy: FaultyProxy | None = None
-        self._ending = ExitStack()
+        self.ending = ExitStack()
 
     def close(self) -> None:
-        self._ending.close()
+        self.ending.close()
 
     # Logs -------------------------------------------------------------------------------------------------------
 
     def docker_log(self, name: str = "c0ffee", **options: Any) -> DockerWriter:
         writer = DockerWriter(self.logs / f"{name}-json.log", self.ledger, **options)
-        self._ending.callback(writer.close)
+        self.ending.callback(writer.close)
         return writer
 
     def plain_log(self, name: str = "app", **options: Any) -> LogWriter:
         writer = LogWriter(self.logs / f"{name}.log", self.ledger, **options)
-        self._ending.callback(writer.close)
+        self.ending.callback(writer.close)
         return writer
 
     @contextlib.contextmanager
@@ -126,10 +126,10 @@ class Stage:
         if faults:
             self.proxy = FaultyProxy(self.pair.port, faults, chance=chance, rng=self.rng)
             self.proxy.start()
-            self._ending.callback(self.proxy.stop)
+            self.ending.callback(self.proxy.stop)
             self.agent.append("--collector", self.proxy.url)
-        self._ending.callback(self.collector.stop)
-        self._ending.callback(self.agent.stop)
+        self.ending.callback(self.collector.stop)
+        self.ending.callback(self.agent.stop)
 
     def configure(self, sections: Mapping[str, Mapping[str, Any]], name: str = "deckwatch.yml") -> Path:
         """Writes a configuration file; daemons read theirs when they start."""
@@ -148,7 +148,7 @@ class Stage:
         second = self._pair.another_agent("agent-2", state_dir)
         second.append(*words)
         self.agents.append(second)
-        self._ending.callback(second.stop)
+        self.ending.callback(second.stop)
         return second
 
     def restart(self, daemon: Daemon, *, wait: bool = True) -> None:
@@ -212,7 +212,7 @@ class Stage:
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             raise CannotRun(f"a small tmpfs can't be mounted: {made.stderr.strip()}")
-        self._ending.callback(subprocess.run, ["umount", "-l", str(folder)], check=True)
+        self.ending.callback(subprocess.run, ["umount", "-l", str(folder)], check=True)
 
     def shift_clock(self, daemon: Daemon) -> Path:
         """Its wall clock can be moved from now on, by `set_offset` of the path."""

@@ -103,5 +103,9 @@ def _manifest(data_dir: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{data_dir / 'store' / 'manifest.sqlite'}?mode=ro", uri=True)
 
 
+def numbers_in(text: bytes) -> Numbers:
+    return _numbers(NUMBER.findall(text))
+
+
 def _numbers(found: list[bytes]) -> Numbers:
     return np.array([int(text) for text in found], np.int64)
