@@ -10,7 +10,6 @@ from collector.accounting.cut import Cut
 from collector.accounting.ledger import Holdings, KnownGap
 from collector.accounting.runs import joined
 from collector.store.embedded.coverage import Coverage, coverage_of, unpack
-from collector.store.embedded.kept import FORGOTTEN_GAP
 from collector.store.embedded.shelf import Shelf
 
 
@@ -34,9 +33,6 @@ def gather(shelf: Shelf, cut: Cut) -> dict[str, Holdings]:
         held.dead_letters = joined(held.dead_letters, runs)
     for dropped in shelf.dropped:
         held = _of(found, dropped.key)
-        if dropped.why == FORGOTTEN_GAP:  # it was never here, so it was not admitted either
-            held.gaps += [KnownGap(start, end, dropped.why, by_agent=True) for start, end in dropped.runs]
-            continue
         held.dropped[dropped.why] = dropped.runs
         held.dropped_rows += dropped.rows
     for row in dict.fromkeys((*shelf.gaps, *cut.gaps)):

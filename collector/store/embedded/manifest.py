@@ -279,9 +279,17 @@ class Manifest:
             db.execute("INSERT OR REPLACE INTO coverage VALUES (?, ?)", (segment, pack(coverage)))
 
     def forget_gaps(self, received_before_ns: int) -> int:
-        """Gaps that agents declared before anything that is still stored was received; how many went."""
+        """Gaps that agents declared before anything that is still stored was received; how many went. Their bytes stay
+        accounted for, like those of the lines around them."""
+        where = "WHERE segment = 0 AND received_ns < ?"
+        if not self.query(f"SELECT 1 FROM gaps {where} LIMIT 1", received_before_ns):  # noqa: S608
+            return 0
         with self.transaction() as db:
-            return db.execute("DELETE FROM gaps WHERE segment = 0 AND received_ns < ?", (received_before_ns,)).rowcount
+            gone = db.execute(f"DELETE FROM gaps {where} RETURNING key, start, end", (received_before_ns,)).fetchall()  # noqa: S608
+            for key, start, end in gone:
+                if end > start:
+                    kept.note_dropped(db, kept.Dropped(key, kept.FORGOTTEN_GAP, 0, ((start, end),), received_before_ns))
+        return len(gone)
 
     def forget_origins(self, ids: Iterable[int]) -> None:
         with self.transaction() as db:

@@ -354,6 +354,8 @@ class EmbeddedStore:
         self._swap(rows, [])
         log.info("store: %d segments with %d records were dropped by retention", len(rows), sum(r.rows for r in rows))
         self._forget_unused_origins()
+        if self._rows:
+            self.manifest.forget_gaps(min(row.min_ingested for row in self.segment_rows))
         return sum(row.rows for row in rows)
 
     def _forget_unused_origins(self) -> None:

@@ -193,6 +193,23 @@ def test_gaps_that_agents_declared_go_when_everything_of_their_time_has_gone(tmp
     store.finish_seal(store.begin_seal(0, b"", {"k": Position(9, 0)}, [], [old, new], []))
     store.retain()
     assert store.manifest.gaps("default") == [new]
+    assert store.manifest.query("SELECT key, why FROM dropped") == [("k", "lost before all that is kept")]
+    changes = store.manifest.changes
+    assert store.manifest.forget_gaps(T0 + 1) == 0
+    assert store.manifest.changes == changes, "nothing is written where nothing goes"
+    store.close()
+
+
+def test_gaps_go_with_what_the_limit_of_size_drops(tmp_path: Path) -> None:
+    store = open_store(tmp_path, compaction_bytes=0, retention_s=0, retention_bytes=1)
+    gap = GapRow(0, T0 - 1, "default", "h", "k", "src", 5, 9, "truncated", T0, "")
+    fill(store, range(1))
+    store.finish_seal(store.begin_seal(0, b"", {}, [], [gap], []))
+    fill(store, range(1, 2))
+    seal(store, 1)
+    assert store.manifest.gaps("default") == [gap]
+    assert store._drop(store.segment_rows[:1]) == 10
+    assert store.manifest.gaps("default") == []
     store.close()
 
 
