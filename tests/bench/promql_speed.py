@@ -51,7 +51,7 @@ def series_of(counters: int) -> Iterator[tuple[str, Labels, np.ndarray]]:
     rng = np.random.default_rng(1)
     scrapes = (HOUR_S + 600) // STEP_S + 1
     for number in range(counters):
-        values = np.cumsum(rng.integers(0, 100, scrapes)).astype(np.float64)
+        values = np.cumsum(rng.uniform(0, 100, scrapes))
         reset = int(rng.integers(0, scrapes))
         values[reset:] -= values[reset]
         yield "requests_total", (("i", str(number)), ("x", f"x{number % 50}")), values

@@ -61,8 +61,9 @@ def _base(labels: Labels) -> Labels:
     return ((NAME_LABEL, name), *(pair for pair in labels if pair[0] not in (NAME_LABEL, "le")))
 
 
-def excluded(case: Eval) -> str | None:
-    """What of PromQL an eval needs that isn't there; None: it has to pass."""
+def may_need(case: Eval) -> str | None:
+    """What isn't there and an eval that fails may fail for; None: it has to pass. Of the evals over series that hold
+    native histograms, some have an answer that doesn't depend on them."""
     if any(isinstance(point, Native) for line in case.lines for point in line.points):
         return NATIVE
     try:

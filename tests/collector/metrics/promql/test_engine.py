@@ -328,3 +328,29 @@ def test_what_a_silent_agent_may_have_to_do_with(source: MemorySource, labels: L
     silent = _Silent(source, lambda matcher: ((("__name__", "up"), ("instance", "1"), ("job", "a")),))
     assert evaluate("up", 0, 0, 0, silent).is_unsure_of(labels) is unsure
     assert not evaluate("up", 0, 0, 0, source).is_unsure_of(labels)
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("topk(2, m)", ["big", "nan", "t1"]),
+        ("topk(4, m)", ["big", "nan", "t1", "t2", "t3"]),
+        ("bottomk(2, m)", ["t1", "t2"]),
+        ("topk(0, m)", []),
+        ("topk(-1, m)", []),
+        ("topk(1.9, m)", ["big"]),
+        ("limitk(2, m)", ["big", "nan"]),
+        ("topk by (i) (1, m)", ["big", "nan", "t1", "t2", "t3"]),
+    ],
+)
+def test_equal_values_are_chosen_in_order(query: str, wanted: list[str]) -> None:
+    """`nan` is a number at the first step and NaN at the second, so that it is chosen last there."""
+    series = {"big": [9.0, 9.0], "nan": [9.0, float("nan")], "t1": [1.0, 1.0], "t2": [1.0, 1.0], "t3": [1.0, 1.0]}
+    source = MemorySource()
+    for name, values in series.items():
+        source.add((("__name__", "m"), ("i", name)), [0, 60_000], values)
+    chosen = evaluate(query, 0, 60_000, 60_000, source, SETTINGS)
+    assert [dict(labels)["i"] for labels in chosen.labels] == wanted
+    at_first = evaluate(query, 0, 0, 0, source, SETTINGS)
+    there = {labels for row, labels in enumerate(chosen.labels) if chosen.present[row, 0]}
+    assert set(at_first.labels) == there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -113,3 +114,35 @@ def test_blocks(rows: int, steps: int, visits_each: float, wanted: list[Block]) 
 def test_bad_factors(world: tuple[MemorySource, dict[str, list[tuple[int, float]]]], query: str, message: str) -> None:
     with pytest.raises(QueryError, match=message):
         evaluate(query, 100_000, 100_000, 0, world[0], SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("expression", "values", "wanted"),
+    [
+        ("deriv({})", [5.0, 5.0], 0.0),
+        ("deriv({})", [math.inf, math.inf], math.nan),
+        ("predict_linear({}, 60)", [math.inf, math.inf], math.nan),
+        ("predict_linear({}, 60)", [5.0, 5.0], 5.0),
+        ("changes({})", [math.nan, math.nan, 1.0], 1.0),
+        ("resets({})", [2.0, math.nan, 1.0], 0.0),
+        ("min_over_time({})", [math.nan, 2.0, 3.0], 2.0),
+        ("max_over_time({})", [math.nan, math.nan], math.nan),
+        ("sum_over_time({})", [1e308, 1e308, -1e308], math.inf),
+        ("sum_over_time({})", [1.0, 1e100, 1.0, -1e100], 2.0),
+        ("avg_over_time({})", [1e308, 1e308, 1e308], 1e308),
+        ("avg_over_time({})", [math.inf, -math.inf], math.nan),
+        ("quantile_over_time(0.5, {})", [math.nan, 1.0, 3.0], 1.0),  # NaN is the smallest
+        ("quantile_over_time(0.2, {})", [math.nan, 1.0, 3.0], math.nan),
+        ("quantile_over_time(NaN, {})", [1.0, 2.0], math.nan),
+        ("mad_over_time({})", [1.0, math.nan, 3.0], math.nan),
+        ("stddev_over_time({})", [1e9 + 4, 1e9 + 7, 1e9 + 13, 1e9 + 16], math.sqrt(22.5)),
+        ("irate({})", [1.0, math.nan], math.nan),
+        ("idelta({})", [5.0, 2.0], -3.0),
+    ],
+)
+def test_special_values(expression: str, values: list[float], wanted: float) -> None:
+    source = MemorySource()
+    times_ms = [place * 60_000 for place in range(len(values))]
+    source.add((("__name__", "m_total"),), times_ms, values)
+    result = evaluate(expression.format("m_total[1h]"), times_ms[-1], times_ms[-1], 0, source, SETTINGS)
+    assert result.values.tolist() == [[pytest.approx(wanted, nan_ok=True)]]
