@@ -13,9 +13,9 @@ from collector.records import Origin
 from collector.search.fields import origin_fields
 from collector.search.plan import compile
 from collector.search.query import All, Query
-from collector.search.times import rfc3339
 from collector.store.embedded.manifest import GapRow, Manifest
 from collector.store.protocol import LogStore
+from deckwatch.runtime.times import rfc3339
 from deckwatch.wire.model import Context, Format, GapReason
 
 MOST_LOOKED_UP = 64

@@ -25,10 +25,10 @@ from collector.accounting.segment_check import Finding, check_segment, gone, rea
 from collector.records import Origin
 from collector.search.plan import compile
 from collector.search.query import All, Query
-from collector.search.times import MIN_NS
 from collector.store.embedded.coverage import coverage_of, unpack
 from collector.store.embedded.manifest import DAMAGED, SegmentRow
 from collector.store.embedded.store import EmbeddedStore
+from deckwatch.runtime.times import MIN_NS
 from deckwatch.wire.model import Format, Position
 
 SEGMENT = "segment"

@@ -18,8 +18,8 @@ from collector.api.connection import for_client, pages_for_client
 from collector.api.endpoint import NDJSON, Arguments, Endpoint, Parameter, ParameterError
 from collector.api.log_schema import FILTER, QUERY, TENANT, time_range
 from collector.search.fields import origin_fields
-from collector.search.times import MAX_NS, MIN_NS, rfc3339
 from deckwatch.runtime.clock import Clock
+from deckwatch.runtime.times import MAX_NS, MIN_NS, rfc3339
 from deckwatch.wire.model import DEFAULT_TENANT, Format
 
 _INTEGER = {"type": "integer"}

@@ -13,11 +13,11 @@ from collector.api.log_schema import COUNT, TENANT, time_range
 from collector.deadletters.letter import context_of
 from collector.deadletters.redrive import Outcome, Wish
 from collector.pipeline import Pipeline
-from collector.search.times import MAX_NS, MIN_NS, rfc3339
 from collector.store.embedded.letter_changes import place_of
 from collector.store.embedded.letters import LetterInfo, Letters
 from collector.store.embedded.manifest import DeadLetter
 from deckwatch.runtime.clock import Clock
+from deckwatch.runtime.times import MAX_NS, MIN_NS, rfc3339
 from deckwatch.wire.model import DEFAULT_TENANT, Format
 
 PATH = "/api/v1/dead-letters"

@@ -14,8 +14,8 @@ from aiohttp import web
 from collector.search.faults import QueryError
 from collector.search.language import parse
 from collector.search.query import Query, both
-from collector.search.times import duration_ns, time_ns
 from deckwatch.runtime.faults import Reject, Retry
+from deckwatch.runtime.times import duration_ns, time_ns
 
 NDJSON = "application/x-ndjson"
 JSON = "application/json"

@@ -44,10 +44,10 @@ from collector.records import Origin
 from collector.search.ecs import to_ndjson
 from collector.search.fields import full_name
 from collector.search.query import Query
-from collector.search.times import MAX_NS, MIN_NS, SECOND, rfc3339
 from collector.store.protocol import Bucket, Cursor, LogStore, Order, Page, SearchRequest
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Fault
+from deckwatch.runtime.times import MAX_NS, MIN_NS, SECOND, rfc3339
 from deckwatch.wire.model import DEFAULT_TENANT
 
 log = logging.getLogger(__name__)

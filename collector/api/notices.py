@@ -10,8 +10,8 @@ import msgspec
 from collector.api.log_schema import NOTICES_HEADER
 from collector.search.absent import Notice, notice
 from collector.search.query import Query
-from collector.search.times import MAX_NS, MIN_NS
 from collector.store.protocol import LogStore
+from deckwatch.runtime.times import MAX_NS, MIN_NS
 
 _MOST_HEADER_BYTES = 4000
 """Clients take 8 KiB a header (aiohttp, nginx)."""

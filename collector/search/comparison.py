@@ -31,8 +31,8 @@ from collector.search.quantities import (
     unit_of_name,
     version_key,
 )
-from collector.search.times import absolute_span
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.times import absolute_span
 
 T = TypeVar("T", int, Version)
 

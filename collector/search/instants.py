@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from collector.search.times import SECOND, absolute_span
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.times import SECOND, absolute_span
 
 _WHOLE = r"^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?\s?(?:[Zz]|([+-]\d\d):?(\d\d))?$"
 _BEGINS = r"^\d{4}-\d\d-\d\d"  # a date, a time without seconds, a leap second

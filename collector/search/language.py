@@ -38,9 +38,9 @@ from collector.search.fields import BODY, FLAG_NAMES, LEVEL_ALIASES, Kind, full_
 from collector.search.lexer import A_TERM, MAX_BYTES, Lexer
 from collector.search.relative import is_relative, relative_bound, resolved
 from collector.search.terms import Pattern, keyword_leaf, levels_like, pattern_of, plain_text, range_ends, text_leaf
-from collector.search.times import absolute_span, time_ns
 from collector.search.words import has_cjk, words
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.times import absolute_span, time_ns
 
 _MOST_WILDCARDS = 20  # in one term: each makes its regex larger, and the engine ends at 10 MB
 

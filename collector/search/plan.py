@@ -19,9 +19,9 @@ from collector.records import IOSTREAMS, LEVELS, ROWS, Origin, RecordFrame
 from collector.search import query as q
 from collector.search.comparison import network_term
 from collector.search.fields import FLAG_NAMES, NUMBERS, TIMES, Kind, kind_of, origin_fields
-from collector.search.times import absolute_span
 from collector.search.values import body_condition, text_condition, text_hint, value_condition
 from collector.search.words import Needs, required_words
+from deckwatch.runtime.times import absolute_span
 
 Condition = pl.Expr | bool
 _CHEAP, _TEXT, _BODY = range(3)

@@ -22,8 +22,8 @@ from enum import StrEnum
 
 import msgspec
 
-from collector.search.times import absolute_span
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.times import absolute_span
 
 NUMBER = r"(?:\d+\.?\d*|\.\d+)"
 _NUMBER = re.compile(rf"[+-]?{NUMBER}(?:[eE][+-]?\d+)?")

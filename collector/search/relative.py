@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from collector.search import query as q
-from collector.search.times import rfc3339, time_ns
+from deckwatch.runtime.times import rfc3339, time_ns
 
 _RELATIVE = re.compile(r"now(?: ?[+-].*)?")
 

@@ -19,10 +19,10 @@ from collector.search import query as q
 from collector.search.absent import MOST_TOLD, Absent, FieldLeaf, asked_fields, nearest, value_of
 from collector.search.fields import BODY, Kind, kind_of, origin_fields, public_name
 from collector.search.plan import compile
-from collector.search.times import MAX_NS, MIN_NS
 from collector.store.embedded import scan
 from collector.store.embedded.scan import Plan
 from collector.store.embedded.snapshot import Block, Snapshot
+from deckwatch.runtime.times import MAX_NS, MIN_NS
 
 _MOST_BLOCKS = 4
 _MOST_BODIES = 500  # of a block

@@ -13,9 +13,9 @@ from aiohttp import ClientPayloadError
 from collector.api.endpoint import NDJSON
 from collector.api.log_schema import CURSOR_HEADER, NOTICES_HEADER
 from collector.api.logs import LogApi, nice_interval_ns
-from collector.search.times import SECOND
 from collector.store.protocol import Page, SearchRequest
 from deckwatch.runtime.faults import Reject, Retry
+from deckwatch.runtime.times import SECOND
 from tests.collector.api.conftest import Served
 from tests.fixtures.records import Line, frame, origin
 

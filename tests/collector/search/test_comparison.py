@@ -11,8 +11,8 @@ from collector.search.comparison import comparison, in_range
 from collector.search.instants import instants
 from collector.search.language import parse
 from collector.search.query import Range
-from collector.search.times import absolute_span
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.times import absolute_span
 
 NOW = 1_769_860_800_000_000_000  # 2026-01-31T12:00:00Z
 

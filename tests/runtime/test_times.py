@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from collector.search.times import MAX_NS, MIN_NS, SECOND, absolute_span, duration_ns, rfc3339, time_ns
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.times import MAX_NS, MIN_NS, SECOND, absolute_span, duration_ns, rfc3339, time_ns
 
 NOW = 1_700_000_000 * SECOND
 DAY = 86400 * SECOND
