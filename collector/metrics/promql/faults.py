@@ -40,8 +40,15 @@ def place(text: str, at: int) -> str:
     return f"{text.count(chr(10), 0, at) + 1}:{column}"
 
 
-def too_many_samples(limit: int) -> QueryError:
-    return QueryError(
-        "query processing would load too many samples into memory in query execution"
-        f" (limit {limit:,}): ask for fewer series, a shorter range or a longer step"
-    )
+class TooManySamples(QueryError):
+    """A query would load more samples, or make more points, than it may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            "query processing would load too many samples into memory in query execution"
+            f" (limit {limit:,}): ask for fewer series, a shorter range or a longer step"
+        )
+
+
+def too_many_samples(limit: int) -> TooManySamples:
+    return TooManySamples(limit)

@@ -9,7 +9,7 @@ import numpy as np
 
 from collector.metrics.promql.annotations import Annotations
 from collector.metrics.promql.ast import At, Edge, Expr, String, unwrapped
-from collector.metrics.promql.faults import ErrorType, QueryError, too_many_samples
+from collector.metrics.promql.faults import ErrorType, QueryError, TooManySamples, too_many_samples
 from collector.metrics.promql.matrix import Floats, Ints, Matrix, Scalar, Value, Windows
 from collector.metrics.promql.quoting import is_utf8, quote
 from collector.metrics.promql.settings import PromqlSettings
@@ -58,7 +58,10 @@ class Run:
 
     def select(self, matchers: tuple[Matcher, ...], start_ms: int, end_ms: int) -> Selection:
         self.check()
-        found = self._source.select(matchers, start_ms, end_ms, self.settings.max_samples - self._loaded)
+        try:
+            found = self._source.select(matchers, start_ms, end_ms, self.settings.max_samples - self._loaded)
+        except TooManySamples:  # for this selector; whoever asked knows the limit of the query
+            raise too_many_samples(self.settings.max_samples) from None
         self._loaded += found.samples
         if len(found.labels) > self.settings.max_series:
             raise QueryError(

@@ -138,7 +138,7 @@ def test_a_series_that_got_another_name_is_one_series_after_the_name_went() -> N
     ("settings", "query", "message"),
     [
         ({"max_samples": 121}, "up", "would load too many samples into memory in query execution (limit 121)"),
-        ({"max_samples": 200}, "up / up", "too many samples"),
+        ({"max_samples": 200}, "up / up", "would load too many samples into memory in query execution (limit 200)"),
         ({"max_samples": 130}, "rate(up[10m]) / 2", "too many samples"),
         ({"max_samples": 5000}, "max_over_time(up[10m:1ms])", "too many samples"),
         ({"max_series": 1}, "up", "a selector takes 2 series, more than 1"),
