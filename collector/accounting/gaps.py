@@ -81,23 +81,24 @@ class Gaps:
         self._pending = pending
         self._account_of = account_of
         self._store = store
-        self._read: dict[str, tuple[int, list[GapRow]]] = {}  # by tenant, as of a change of the manifest
+        self._read: dict[str, tuple[tuple[int, int, int], list[GapView]]] = {}  # by tenant, as of a state of both
         self._after: dict[tuple[str, int], int | None] = {}  # by (stream, start)
 
     async def of(self, tenant: str) -> list[GapView]:
         """In the order in which they came."""
-        pending = [row for row in self._pending() if row.tenant == tenant]  # first: a sealing may commit meanwhile
-        changes = self._manifest.changes
+        pending = self._pending()  # first: a sealing may commit meanwhile
+        state = (self._manifest.changes, len(pending), pending[-1].seq if pending else -1)
         known = self._read.get(tenant)
-        if known is None or known[0] != changes:
-            known = self._read[tenant] = (changes, await asyncio.to_thread(self._manifest.gaps, tenant))
-        rows = dict.fromkeys((*known[1], *pending))
-        return [self._view(row) for row in rows]
+        if known is None or known[0] != state:
+            sealed = await asyncio.to_thread(self._manifest.gaps, tenant)
+            rows = dict.fromkeys((*sealed, *(row for row in pending if row.tenant == tenant)))
+            known = self._read[tenant] = (state, [self._view(row) for row in rows])
+        return known[1]
 
     async def matching(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> list[GapView]:
         """Gaps of streams whose records `query` may match, in which a line of that time may have been."""
-        views = matching(await self.of(tenant), query)
-        views = [view for view in views if view.row.ts_ns >= start_ns]
+        views = [view for view in await self.of(tenant) if view.row.ts_ns >= start_ns]
+        views = matching(views, query)
         return [view for view in await self._timed(views) if view.overlaps(start_ns, end_ns)]
 
     async def losses(self, tenant: str, query: Query, start_ns: int, end_ns: int) -> list[GapView]:
