@@ -9,7 +9,7 @@ import numpy as np
 
 from collector.metrics.promql import choosing
 from collector.metrics.promql import matrix as mx
-from collector.metrics.promql.ast import Aggregate
+from collector.metrics.promql.ast import Aggregate, Expr
 from collector.metrics.promql.faults import QueryError
 from collector.metrics.promql.frame import Frame, text_of
 from collector.metrics.promql.kernels import groups as kernel
@@ -99,16 +99,16 @@ KERNELS: dict[str, Callable[[Matrix, Ints, Matrix], None]] = {
 }
 
 
-def _param(expr: Aggregate, frame: Frame) -> Floats:
+def _param(expr: Aggregate) -> Expr:
     assert expr.param is not None  # noqa: S101 - the parser gave it one
-    return np.ascontiguousarray(frame.scalar(expr.param))
+    return expr.param
 
 
 def _quantile(expr: Aggregate, frame: Frame) -> Matrix:
-    q = _param(expr, frame)
+    param = _param(expr)
+    q = frame.scalar(param)
     for bad in np.unique(q[~((q >= 0) & (q <= 1))]):
-        assert expr.param is not None  # noqa: S101
-        frame.run.annotations.invalid_quantile(float(bad), expr.param.span)
+        frame.run.annotations.invalid_quantile(float(bad), param.span)
     of = frame.matrix(expr.expr)
     found = grouped(expr, of)
     out = found.blank(of.steps)
@@ -119,8 +119,8 @@ def _quantile(expr: Aggregate, frame: Frame) -> Matrix:
 
 def _choose(expr: Aggregate, frame: Frame) -> Matrix:
     """The series stay as they are; in an instant query the largest (smallest) come first in each group."""
-    assert expr.param is not None  # noqa: S101
-    param = choosing.checked(expr.op, _param(expr, frame), expr.param.span, frame.run.annotations)
+    asked = _param(expr)
+    param = choosing.checked(expr.op, frame.scalar(asked), asked.span, frame.run.annotations)
     of = frame.matrix(expr.expr)
     found = grouped(expr, of)
     order, bounds = found.rows()
@@ -133,8 +133,7 @@ def _choose(expr: Aggregate, frame: Frame) -> Matrix:
 
 def _count_values(expr: Aggregate, frame: Frame) -> Matrix:
     """How many series have each value; the value becomes a label."""
-    assert expr.param is not None  # noqa: S101
-    name = text_of(expr.param)
+    name = text_of(_param(expr))
     if not is_label(name):
         raise QueryError(f"invalid label name {quote(name)}")
     of = frame.matrix(expr.expr)
