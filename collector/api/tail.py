@@ -65,8 +65,8 @@ class TailApi:
             "/api/v1/logs/tail",
             "Follow records as they arrive",
             "Server-sent events: data is a record, id its place. Lossless, with resume. An event named `gap` tells of "
-            "lines that are lost: its data is what /api/v1/gaps answers; one named `notice` of fields in the query that "
-            "no record has.",
+            "lines that are lost: its data is what /api/v1/gaps answers; one named `notice` of fields in the query "
+            "that no record has.",
             (*which, after, header),
             {EVENTS: {"type": "string"}},
             self.tail,

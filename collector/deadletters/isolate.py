@@ -17,7 +17,6 @@ from collector.parse.state import OpenStream
 from collector.records import RecordFrame
 from deckwatch.wire.model import Batch, Chunk, Format
 
-
 MOST_SPLITS = 256
 """In one entry. Where lines without number fail, larger pieces are kept back: the pipeline must go on."""
 

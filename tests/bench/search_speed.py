@@ -120,9 +120,8 @@ async def bodies_in_a_store(folder: Path, lines: int) -> None:
             start = time.process_time()
             found = await reader.count("default", query, T0, T0 + 10**6 * SECOND)
             counted.append(time.process_time() - start)
-        click.echo(
-            f"  {text:28} {found:>9,} found {statistics.median(newest) * 1e3:8.1f} {statistics.median(counted) * 1e3:8.1f}"
-        )
+        medians_ms = [statistics.median(times) * 1e3 for times in (newest, counted)]
+        click.echo(f"  {text:28} {found:>9,} found {medians_ms[0]:8.1f} {medians_ms[1]:8.1f}")
     reader.close()
     store.close()
 
