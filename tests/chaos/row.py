@@ -15,7 +15,6 @@ from tests.chaos.stage import CannotRun, Stage
 from tests.chaos.stored import Numbers, account_faults, by_api, by_parquet, declared_gaps, has_store
 
 MOST_AGENT_BYTES = 60_000_000
-GAP_DECLARED_S = 4.0
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -31,6 +30,7 @@ class Row(msgspec.Struct, frozen=True):
     most_lines: int = 0  # 0: as many as asked for
     cut_records: bool = False  # lines so long that a record's end may cut a number: only their text in a row tells
     drain_s: float = 180.0
+    settle_s: float = 0.0  # until a gap is declared, or a log that is gone is given up: a copy of it may yet turn up
     peers: bool = True  # it says something of other shippers too
 
     def lines_of(self, asked: int) -> int:
@@ -74,8 +74,8 @@ def _acted(row: Row, stage: Stage) -> list[str]:
         row.act(stage)
         stage.ready()
         stage.wait_drained(row.drain_s)
-        if row.destroys:  # a gap is declared once no copy of the bytes can turn up any more
-            time.sleep(GAP_DECLARED_S)
+        if row.settle_s:
+            time.sleep(row.settle_s)
             stage.wait_drained(row.drain_s)
     except (TimeoutError, RuntimeError, OSError) as error:
         return [f"{row.name}: {type(error).__name__}: {error}"]

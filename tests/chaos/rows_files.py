@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from tests.chaos.row import Row
@@ -235,9 +234,10 @@ def nul_bytes(stage: Stage) -> None:
 
 
 def removed_while_down(stage: Stage) -> None:
-    """The log's folder goes with the container while the agent is down: a hard link of its own keeps the rest."""
+    """Its log goes with it while the agent is down: a hard link of the agent's keeps the rest, which
+    is read once discovery has not named the log for a while."""
     log = stage.docker_log()
-    stage.start()
+    stage.start(agent={"tail": {"absent_s": 1.0}})
     log.write(stage.lines // 2)
     stage.wait_acked()
     stage.collector.kill()
@@ -245,8 +245,6 @@ def removed_while_down(stage: Stage) -> None:
     stage.nap(0.5, 1.0)
     stage.agent.kill()
     log.delete()
-    with suppress(FileNotFoundError):
-        log.path.unlink()
     stage.ready()
 
 
@@ -261,11 +259,11 @@ ROWS = (
     Row("inode reused at once", inode_reused, doubts=True),
     Row("symbolic links", symbolic_links),
     Row("truncated, grown past the position, same banner", regrown_past_position, doubts=True),
-    Row("truncated unread while the agent is down", truncated_unread, destroys=True),
+    Row("truncated unread while the agent is down", truncated_unread, destroys=True, settle_s=4.0),
     Row("killed between the pieces of a 40 KiB line", long_line_in_pieces, most_lines=100_000),
     Row("5,000 files at once", many_files, in_short=False),
     Row("a line of 64 MB", gigantic_line(64_000_000), cut_records=True, in_short=False),
     Row("a line of 1 GB", gigantic_line(1_000_000_000), cut_records=True, in_short=False, drain_s=600),
     Row("NUL bytes", nul_bytes),
-    Row("container removed while the agent is down", removed_while_down),
+    Row("container removed while the agent is down", removed_while_down, settle_s=4.0),
 )
