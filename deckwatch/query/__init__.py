@@ -1,0 +1,1 @@
+"""`deckwatch query`: PromQL in the terminal, asked by Prometheus' HTTP API."""
