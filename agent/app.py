@@ -1,7 +1,7 @@
 """The agent, put together in the order in which data flows:
 
 discovery -> tailer -> pipe (batches, checkpoint) -> client -> collector
-          \\-> sampler -> spool, tailed and shipped like a log
+          \\-> sampler, application metrics -> spool, tailed and shipped like a log
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from agent.accounting import LogMetrics, StreamStatus, accounts, closed_status, stream_status
+from agent.application import ApplicationMetrics
 from agent.discover.app import Discovery
 from agent.discover.finding import Finding
 from agent.model import LogSource
@@ -98,6 +99,9 @@ class Agent:
             recovering=known is None,
         )
         self.spool = Spool(folder / "spool", settings.ship.spool, self.pipe.sources_changed, self.pipe.drop_spool_file)
+        self.application = ApplicationMetrics(
+            settings, self.discovery, self.spool.append, clock, self.registry, self.measure
+        )
         self.discovery.on_change(self.pipe.sources_changed)
         self.discovery.on_event(self._take_event)
         self._clock = clock
@@ -166,6 +170,7 @@ class Agent:
             sources = [
                 tasks.create_task(self.discovery.run(), name="agent-discovery"),
                 tasks.create_task(self.keep_sampling(), name="agent-sampler"),
+                tasks.create_task(self.application.run(), name="agent-application"),
             ]
             await stop.wait()
             for task in sources:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from deckwatch.wire.model import Container, Event, Format
+from deckwatch.wire.model import Container, Event, Format, Labels
 
 
 class ContainerState(StrEnum):
@@ -25,6 +25,14 @@ class Health(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where a container can be reached, and all its labels: what scrapes of its metrics need to know."""
+
+    networks: tuple[tuple[str, str], ...] = ()  # (name, address), in the order of names; only those with an address
+    tcp_ports: tuple[int, ...] = ()  # that its image or its start names, in their order
+    labels: Labels = ()  # all of them, whatever the allow list says: they stay on this host
+
+
 class FoundContainer(msgspec.Struct, frozen=True):
     """A container as its engine or its cgroup tells of it. Unknown is None, never a guess."""
 
@@ -40,6 +48,7 @@ class FoundContainer(msgspec.Struct, frozen=True):
     restart_count: int | None = None
     health: Health = Health.NONE
     network_mode: str = ""  # host | container:<id> | bridge ...: who shares whose namespace
+    endpoint: Endpoint | None = None
 
 
 class LogSource(msgspec.Struct, frozen=True):

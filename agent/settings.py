@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from agent.discover.settings import DiscoverSettings
 from agent.sample.settings import SampleSettings
+from agent.scrape.settings import ScrapeSettings
 from agent.ship.settings import ShipSettings
 from agent.tail.settings import TailSettings
 from deckwatch.runtime.logging import LogSettings
@@ -45,5 +46,6 @@ class AgentSettings(msgspec.Struct, frozen=True):
     )
     tail: Annotated[TailSettings, Meta(description="How log files are followed.")] = TailSettings()
     sample: Annotated[SampleSettings, Meta(description="What is measured.")] = SampleSettings()
+    scrape: Annotated[ScrapeSettings, Meta(description="Prometheus targets that are scraped.")] = ScrapeSettings()
     ship: Annotated[ShipSettings, Meta(description="How what was read is sent.")] = ShipSettings()
     log: Annotated[LogSettings, Meta(description="The agent's own log lines.")] = LogSettings()

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from agent.model import ContainerState, FoundContainer, Health
+from agent.model import ContainerState, Endpoint, FoundContainer, Health
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.model import Container
 
@@ -57,10 +57,20 @@ class HostConfig(msgspec.Struct, frozen=True, rename="pascal"):
     network_mode: str = ""
 
 
+class Network(msgspec.Struct, frozen=True, rename="pascal"):
+    ip_address: str = msgspec.field(default="", name="IPAddress")
+    ipv6_address: str = msgspec.field(default="", name="GlobalIPv6Address")
+
+
+class NetworkSettings(msgspec.Struct, frozen=True, rename="pascal"):
+    networks: dict[str, Network | None] | None = None
+
+
 class Config(msgspec.Struct, frozen=True, rename="pascal"):
     image: str = ""  # as the user wrote it
     labels: dict[str, str] | None = None
     env: tuple[str, ...] | None = None  # never handed on: attribution takes what it knows
+    exposed_ports: dict[str, object] | None = None  # "80/tcp": {}
 
 
 class DockerContainer(msgspec.Struct, frozen=True, rename="pascal"):
@@ -71,6 +81,7 @@ class DockerContainer(msgspec.Struct, frozen=True, rename="pascal"):
     host_config: HostConfig | None = None  # on disk in a file of its own
     log_path: str = ""  # empty until the first start
     restart_count: int = 0
+    network_settings: NetworkSettings | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -133,6 +144,18 @@ def found(described: DockerContainer, known: Container) -> FoundContainer:
         restart_count=described.restart_count,
         health=health_of(state.health),
         network_mode=host_config.network_mode,
+        endpoint=endpoint(described),
+    )
+
+
+def endpoint(described: DockerContainer) -> Endpoint:
+    networks = (described.network_settings or NetworkSettings()).networks or {}
+    addresses = ((name, of.ip_address or of.ipv6_address) for name, of in sorted(networks.items()) if of is not None)
+    ports = (port.partition("/") for port in described.config.exposed_ports or ())
+    return Endpoint(
+        networks=tuple((name, address) for name, address in addresses if address),
+        tcp_ports=tuple(sorted(int(port) for port, _, kind in ports if kind in ("", "tcp") and port.isdecimal())),
+        labels=tuple(sorted(described.labels.items())),
     )
 
 

@@ -1,0 +1,80 @@
+"""Metrics of applications: scrapes, StatsD, checks, and the agent's own. What isn't configured is not loaded.
+
+discovery -> scraper  \\
+StatsD, checks         -> frames -> spool
+the agent's registry  /
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from agent.model import Inventory
+from agent.settings import AgentSettings
+from deckwatch.runtime.clock import Clock
+from deckwatch.wire.model import Samples
+
+Emit = Callable[[Samples], object]
+
+
+class Part(Protocol):
+    async def run(self) -> None:
+        """Until cancelled."""
+        ...
+
+
+class ApplicationMetrics:
+    """Built and run inside the event loop; frames are handed to `emit` there."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        inventory: Inventory,
+        emit: Emit,
+        clock: Clock,
+        registry: CollectorRegistry,
+        measure: Callable[[], Awaitable[object]],
+    ) -> None:
+        """Raises Unusable where what is configured can't work. `measure` brings the gauges up to date."""
+        self._settings = settings
+        self._inventory = inventory
+        self._emit = emit
+        self._clock = clock
+        self._registry = registry
+        self._measure = measure
+        self._parts = list(self._configured())
+        self._asked = asyncio.Event()
+        if settings.scrape.containers.enabled and not settings.scrape.jobs:
+            inventory.on_change(self._look)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for part in self._parts:
+                tasks.create_task(part.run(), name=f"agent-{type(part).__name__.lower()}")
+            if self._settings.scrape.containers.enabled and not self._settings.scrape.jobs:
+                self._look()
+                await self._asked.wait()
+                await self._scraper().run()
+
+    def _configured(self) -> Iterator[Part]:
+        settings = self._settings
+        if settings.scrape.jobs:
+            yield self._scraper()
+
+    def _scraper(self) -> Part:
+        from agent.scrape.app import Scraper
+
+        return Scraper(self._settings.scrape, self._inventory, self._emit, self._clock, self._registry)
+
+    def _look(self) -> None:
+        """The scraper is loaded when the first container speaks of Prometheus."""
+        if not self._asked.is_set() and any(
+            found.endpoint and any("prometheus" in name for name, _ in found.endpoint.labels)
+            for found in self._inventory.containers.values()
+        ):
+            self._asked.set()
