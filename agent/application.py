@@ -65,6 +65,10 @@ class ApplicationMetrics:
         settings = self._settings
         if settings.scrape.jobs:
             yield self._scraper()
+        if settings.statsd.listen or settings.statsd.socket:
+            from agent.statsd.app import StatsdServer
+
+            yield StatsdServer(settings.statsd, self._emit, self._clock, self._registry)
 
     def _scraper(self) -> Part:
         from agent.scrape.app import Scraper

@@ -12,6 +12,7 @@ from agent.discover.settings import DiscoverSettings
 from agent.sample.settings import SampleSettings
 from agent.scrape.settings import ScrapeSettings
 from agent.ship.settings import ShipSettings
+from agent.statsd.settings import StatsdSettings
 from agent.tail.settings import TailSettings
 from deckwatch.runtime.logging import LogSettings
 from deckwatch.runtime.tls import ClientTls
@@ -47,5 +48,6 @@ class AgentSettings(msgspec.Struct, frozen=True):
     tail: Annotated[TailSettings, Meta(description="How log files are followed.")] = TailSettings()
     sample: Annotated[SampleSettings, Meta(description="What is measured.")] = SampleSettings()
     scrape: Annotated[ScrapeSettings, Meta(description="Prometheus targets that are scraped.")] = ScrapeSettings()
+    statsd: Annotated[StatsdSettings, Meta(description="Metrics that programs send by StatsD.")] = StatsdSettings()
     ship: Annotated[ShipSettings, Meta(description="How what was read is sent.")] = ShipSettings()
     log: Annotated[LogSettings, Meta(description="The agent's own log lines.")] = LogSettings()

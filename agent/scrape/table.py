@@ -14,10 +14,11 @@ import msgspec
 
 from agent.scrape.exposition import end_of_openmetrics, read_line, read_series, read_value, shown
 from agent.scrape.relabel import Rule, relabel
+from agent.series_frame import BLOCK_COLUMNS
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.model import Column
 
-BLOCK_COLUMNS = 128
+
 _DROPPED = -1
 _LEAST_DEAD = 256
 """Columns of vanished series that are kept in any case; beyond it they are cleared when they outnumber the living."""

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from agent.scrape.settings import RelabelSettings
-from agent.scrape.table import BLOCK_COLUMNS, Count, LimitReached, SeriesRules, SeriesTable, merge_labels
+from agent.scrape.table import Count, LimitReached, SeriesRules, SeriesTable, merge_labels
+from agent.series_frame import BLOCK_COLUMNS
 from deckwatch.runtime.faults import Reject
 
 NO_LIMITS = SeriesRules()
