@@ -23,6 +23,7 @@ FULL = (
     ("The idle agent among 50 containers", ["tests.bench.idle_agent"]),
     ("Line written to found, to webhook", ["tests.bench.latency"]),
     ("Memory behind a backlog of 2 GB", ["tests.bench.backlog"]),
+    ("PromQL, ours and Prometheus'", ["tests.bench.promql_speed"]),
 )
 QUICK = (
     ("Agent and collector, generated lines", ["tests.bench.pipeline_speed", "--size", "50MB", "--runs", "1"]),

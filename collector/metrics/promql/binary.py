@@ -72,8 +72,9 @@ def _vectors(node: Binary, left: Matrix, right: Matrix) -> Matrix:
     left, right = mx.filtered(left, both), mx.filtered(right, both)
     many, one = (right, left) if reversed_ else (left, right)
     key = signature(node.matching)
-    _refuse_duplicates(one, key, "left" if reversed_ else "right")
-    pairs = _pairs(many, one, key)
+    ones = _groups(one, key)
+    _refuse_duplicates(one, ones, "left" if reversed_ else "right")
+    pairs = _pairs(_groups(many, key), ones)
     many_values, one_values = many.values[pairs.many], one.values[pairs.one]
     present = many.present[pairs.many] & one.present[pairs.one]
     operands = (one_values, many_values) if reversed_ else (many_values, one_values)
@@ -100,8 +101,8 @@ def _groups(of: Matrix, key: Callable[[Labels], Labels]) -> dict[Labels, list[in
     return found
 
 
-def _refuse_duplicates(one: Matrix, key: Callable[[Labels], Labels], side: str) -> None:
-    for group, rows in _groups(one, key).items():
+def _refuse_duplicates(one: Matrix, groups: dict[Labels, list[int]], side: str) -> None:
+    for group, rows in groups.items():
         if len(rows) == 1 or (counts := one.present[rows].sum(axis=0)).max() <= 1:
             continue
         step = int(np.argmax(counts > 1))
@@ -113,10 +114,9 @@ def _refuse_duplicates(one: Matrix, key: Callable[[Labels], Labels], side: str) 
         )
 
 
-def _pairs(many: Matrix, one: Matrix, key: Callable[[Labels], Labels]) -> _Pairs:
-    ones = _groups(one, key)
+def _pairs(many: dict[Labels, list[int]], ones: dict[Labels, list[int]]) -> _Pairs:
     chosen: list[tuple[int, int, int]] = []
-    for group, (common, rows) in enumerate(_groups(many, key).items()):
+    for group, (common, rows) in enumerate(many.items()):
         chosen.extend((row, other, group) for row in rows for other in ones.get(common, ()))
     columns = np.array(chosen, np.int64).reshape(-1, 3)
     return _Pairs(columns[:, 0], columns[:, 1], columns[:, 2])
