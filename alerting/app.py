@@ -1,12 +1,14 @@
 """Alerting, put together in the order in which data flows:
 
-records -> log metrics ->\\
-                          rules (on time, on arrival) -> states -> outbox -> receivers
-samples -> head --------->/
+records -> log metrics ------\\
+                              rules (on time, on arrival) -> states -> outbox -> receivers
+samples -> history, agents --/  |
+               ^----------------| recorded series, ALERTS, log metrics
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -19,24 +21,30 @@ from alerting.api import AlertingApi
 from alerting.notify.delivery import Delivery, DeliveryMetrics
 from alerting.notify.notifier import Notifier
 from alerting.notify.receivers import Receiver, receivers
+from alerting.rules.agents import QuietAgents, Replay
+from alerting.rules.asking import reaches_ms
+from alerting.rules.beat import Beat
 from alerting.rules.builtin import BUILTIN
 from alerting.rules.evaluator import Evaluator, EvaluatorMetrics
 from alerting.rules.files import BadRules, load_rules, rule_paths
+from alerting.rules.keeping import Keeper, KeepSamples
 from alerting.rules.logmetric_store import LogMetricStore
 from alerting.rules.logmetrics import LogMetrics
-from alerting.rules.model import AlertRule, RuleSet
+from alerting.rules.model import RuleSet
 from alerting.rules.published import Published
 from alerting.rules.schedule import Schedule
-from alerting.rules.state import Alert, Surroundings
+from alerting.rules.sources import LiveSource, NewestAsLive, RuleSource
+from alerting.rules.state import Surroundings
 from alerting.rules.watch import Look, look
 from alerting.settings import AlertingSettings
 from alerting.state_store import StateStore
 from collector.app import Collector
-from collector.metrics.block import HOST_LABEL
 from collector.metrics.families import Family
 from collector.metrics.head import Head
 from collector.metrics.own import OwnSeries
-from collector.metrics.series import SeriesSource, Sources
+from collector.metrics.promql.settings import PromqlSettings
+from collector.metrics.promql.source import SeriesSource
+from collector.metrics.series import Newest
 from collector.records import RecordConsumer
 from deckwatch.runtime.announce import Announced, announce
 from deckwatch.runtime.clock import Clock
@@ -61,18 +69,21 @@ class Alerting:
         clock: Clock,
         registry: CollectorRegistry,
         *,
+        history: Callable[[str], SeriesSource],
+        keep: KeepSamples,
+        queries: PromqlSettings = PromqlSettings(),  # noqa: B008 - frozen
         replayed: Callable[[], bool] = lambda: True,
-        sources: Iterable[SeriesSource] = (),
+        newest: Iterable[Newest] = (),
     ) -> None:
-        """`sources`: further series that rules may look at. `replayed`: have the consumers seen again what the journal
-        held at the start? Raises Unusable: faults in rule files or receivers (all of them at once), a database that
-        can't be used."""
+        """`history` answers for the samples of a tenant, `keep` adds to it; `newest`: further series of which only the
+        values of now are known. `replayed`: have the consumers seen again what the journal held at the start? Raises
+        Unusable: faults in rule files or receivers (all of them at once), a database that can't be used."""
         self._settings = settings
         self._globs = (*settings.rules, *rules_globs)
         self._all_globs = (*self._globs, *((BUILTIN,) if settings.builtin_rules else ()))
         self._head = head
         self._clock = clock
-        self._replayed = replayed
+        self._history = history
         to = receivers(settings.webhooks)
         self._receivers = len(to)
         self._store = StateStore(data_dir / "alerts.sqlite")
@@ -82,19 +93,32 @@ class Alerting:
             registry,
             is_silent=head.is_silent,
             changed=lambda tenant, names: self._schedule.metrics_changed(tenant, names),
+            replayed=replayed,
             max_series=settings.log_metric_series,
         )
         self._published = Published()
         self._delivery = self._make_delivery(to, registry)
+        self._keeper = Keeper(keep, clock, registry)
+        own = (head, *newest)
+        self._beat = Beat(own, self._log_metrics, self._keeper, clock, head.tenants)
+        agents = QuietAgents(head, history, self._makes, started_ns=clock.now_ns())
+        self._live: tuple[LiveSource, ...] = (
+            self._log_metrics,
+            self._published,
+            *(NewestAsLive(each) for each in own),
+            agents,
+            Replay(replayed),
+        )
         self._evaluator = Evaluator(
-            Sources((self._log_metrics, head, self._published, *sources)),
+            self._source,
             self._store,
             self._make_notifier(to),
             EvaluatorMetrics(registry),
             self._published,
+            self._keeper,
             Surroundings(settings.external_labels, settings.external_url),
+            queries,
             self._delivery.wake,
-            self._is_awaited,
         )
         self._schedule = Schedule(self._evaluator, clock, registry, arrival_gap_s=settings.arrival_gap_s)
         self._api = AlertingApi(self._evaluator, self._store)
@@ -114,6 +138,13 @@ class Alerting:
             if not rule_paths([pattern]):
                 log.warning("rules %s: no such file; nothing is evaluated until there is one", pattern)
         self._announce("")
+
+    def _source(self, tenant: str, at_ms: int) -> RuleSource:
+        return RuleSource(tenant, self._history(tenant), self._live, at_ms)
+
+    def _makes(self, tenant: str, name: str) -> bool:
+        """Is a series of that name made here?"""
+        return self._published.makes(tenant, name) or self._log_metrics.makes(tenant, name) or self._beat.makes(name)
 
     def _make_notifier(self, to: tuple[Receiver, ...]) -> Notifier:
         return Notifier(
@@ -177,7 +208,10 @@ class Alerting:
         self._schedule.start()
         self._delivery.wake()
         try:
-            await self._delivery.run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._delivery.run(), name="notifications")
+                tasks.create_task(self._keeper.run(), name="series of rules into the history")
+                tasks.create_task(self._beat.run(), name="own series into the history")
         finally:
             self._schedule.stop()
 
@@ -191,17 +225,10 @@ class Alerting:
         return load_rules(self._all_globs, default_interval_ns=int(self._settings.evaluation_interval_s * 1e9))
 
     def _take(self, rules: RuleSet) -> None:
-        ranges = [
-            (selector.name, range_ns)
-            for group in rules.groups
-            for rule in group.rules
-            for selector, range_ns in rule.expression.ranges()
-            if range_ns
-        ]
-        counted = {metric.name for metric in rules.log_metrics}
+        queries = [rule.expression for group in rules.groups for rule in group.rules]
+        ranges = [(selector.name, ms * 1_000_000) for query in queries for selector, ms in reaches_ms(query, 0)]
         self._log_metrics.set_metrics(rules.log_metrics, _longest(ranges))
         self._evaluator.load(rules.groups, self._clock.now_ns())
-        self._head.history.keep((name, range_ns) for name, range_ns in ranges if name not in counted)
         self._schedule.set_groups(self._evaluator.groups.values())
         self._schedule.every(self._settings.reload_interval_s, "look at rule files", self._reload_if_changed)
         self._schedule.every(REPEAT_EVERY_S, "repeat notifications", self._repeat)
@@ -210,19 +237,6 @@ class Alerting:
         given = {str(path) for path in rule_paths(self._globs)}
         self._loaded_rules = sum(len(group.rules) for group in rules.groups if group.file in given)
         self._loaded.set(sum(len(group.rules) for group in rules.groups))
-
-    def _is_awaited(self, tenant: str, rule: AlertRule, alert: Alert, at_ns: int) -> bool:
-        """After a restart lines are counted again that were counted after the last commit, and samples of agents come
-        in one by one."""
-        if not self._replayed():
-            return True
-        selectors = [selector for selector, _ in rule.expression.ranges()]
-        if any(self._published.is_awaited(tenant, selector) for selector in selectors):
-            return True
-        host = dict(alert.source).get(HOST_LABEL)
-        if host is None or all(self._log_metrics.has(tenant, selector) for selector in selectors):
-            return False
-        return self._head.is_awaited(tenant, host, alert.seen_ns, at_ns)
 
     def _reload_if_changed(self) -> None:
         if look(self._all_globs) != self._seen:
@@ -258,8 +272,11 @@ def attach(collector: Collector, settings: AlertingSettings) -> Alerting:
         collector.head,
         collector.clock,
         collector.registry,
+        history=collector.history.source,
+        keep=collector.pipeline.keep_samples,
+        queries=collector.settings.metrics.queries,
         replayed=lambda: collector.store.snapshot().newest_seq >= held_seq,
-        sources=(collector.completeness, OwnSeries(collector.registry)),
+        newest=(collector.completeness, OwnSeries(collector.registry)),
     )
     collector.add_records(alerting.consumers())
     collector.add_routes(alerting.routes())

@@ -41,8 +41,22 @@ class CounterSeries(msgspec.Struct):
         place = bisect_right(self.points, ts_ns, key=itemgetter(0))
         return self.points[place - 1][1] if place else self.before
 
-    def window(self, start_ns: int, end_ns: int) -> tuple[Point, ...]:
-        """Its value at both ends of the range and wherever it changed inside, so that increase() is exact: nothing is
-        left to extrapolate. A series that began inside was 0 at the start."""
+    def window(self, start_ns: int, end_ns: int, keep_ns: int) -> tuple[Point, ...]:
+        """Its value at both ends of [start_ns, end_ns] and wherever it changed inside, so that increase() has little to
+        extrapolate. A series that began inside was 0 at the start. Less where the past is no longer known here."""
         inside = tuple(point for point in self.points if start_ns < point[0] < end_ns)
+        if self.points and start_ns < self.points[0][0] and (self.before or end_ns - start_ns > keep_ns):
+            return (*inside, (end_ns, self.at(end_ns)))
         return ((start_ns, self.at(start_ns)), *inside, (end_ns, self.at(end_ns)))
+
+    def changes(self, after_ns: int, until_ns: int, step_ns: int) -> list[Point]:
+        """Its value at the multiples of the step in (after, until] behind which it was another one; of a series that
+        began there, 0 at the one before that."""
+        found: list[Point] = []
+        for ts_ns, _ in self.points:
+            at_ns = -(-ts_ns // step_ns) * step_ns
+            if after_ns < at_ns <= until_ns and (not found or found[-1][0] < at_ns):
+                if not found and not self.at(at_ns - step_ns) and at_ns - step_ns > after_ns:
+                    found.append((at_ns - step_ns, 0.0))
+                found.append((at_ns, self.at(at_ns)))
+        return found

@@ -1,41 +1,33 @@
 """Groups are evaluated: expressions asked, states advanced, and states and messages saved in one transaction.
 
-What is held in memory is what was committed: a failed transaction leaves the alerts as they were, and the next
-evaluation tries again.
+Two halves: `compute` asks and decides, in a thread of its own, and changes nothing; `apply` puts in force what came of
+it, in the event loop. What is held in memory is what was committed: a failed transaction leaves the alerts as they
+were, and the next evaluation tries again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
-import msgspec
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from alerting.notify.message import GroupAlert
 from alerting.notify.notifier import Notifier
-from alerting.rules.expression import Query
-from alerting.rules.model import AlertRule, RecordingRule, RuleGroup
-from alerting.rules.published import Published
+from alerting.rules.asking import ask, shape
+from alerting.rules.evaluation import GroupOutcome, RuleOutcome, RuleState, evaluate_group
+from alerting.rules.keeping import Keeper
+from alerting.rules.model import RecordingRule, RuleGroup
+from alerting.rules.published import Published, alert_samples
 from alerting.rules.runs import GroupRun, RuleHealth, RuleRun, runs_of, worth_saving
-from alerting.rules.state import (
-    ALERTNAME,
-    Alert,
-    Alerts,
-    AlertState,
-    Change,
-    EvaluationError,
-    Step,
-    Surroundings,
-    Transition,
-    advance,
-    clear,
-)
+from alerting.rules.sources import RuleSource
+from alerting.rules.state import ALERTNAME, Alert, Alerts, AlertState, Change, Surroundings, Transition, clear
 from alerting.state_store import StateStore
-from collector.metrics.series import SeriesSource
+from collector.metrics.promql.settings import PromqlSettings
+from collector.metrics.series import Sample
 from deckwatch.runtime.faults import Reject
 
 log = logging.getLogger(__name__)
@@ -44,10 +36,8 @@ RuleChange = tuple[str, Transition]
 """(the rule's expression as text, what became of one of its alerts)"""
 
 
-class IsAwaited(Protocol):
-    """After a start, series come in one by one. May the one behind this alert still come?"""
-
-    def __call__(self, tenant: str, rule: AlertRule, alert: Alert, at_ns: int) -> bool: ...
+SourceAt = Callable[[str, int], RuleSource]
+"""(tenant, Unix ms) -> what rules see then."""
 
 
 class EvaluatorMetrics:
@@ -70,27 +60,30 @@ class EvaluatorMetrics:
 
 
 class Evaluator:
-    """Not for use by two threads. `told` is called when the outbox has something new."""
+    """`compute` for one thread at a time; everything else in the event loop. `told` is called when the outbox has
+    something new."""
 
     def __init__(
         self,
-        source: SeriesSource,
+        source: SourceAt,
         store: StateStore,
         notifier: Notifier,
         metrics: EvaluatorMetrics,
         published: Published,
+        keeper: Keeper,
         around: Surroundings,
+        settings: PromqlSettings,
         told: Callable[[], None],
-        is_awaited: IsAwaited,
     ) -> None:
         self._source = source
         self._store = store
         self._notifier = notifier
         self._metrics = metrics
         self._published = published
+        self._keeper = keeper
         self._around = around
+        self._settings = settings
         self._told = told
-        self._is_awaited = is_awaited
         self.groups: dict[str, GroupRun] = {}
 
     def load(self, groups: Iterable[RuleGroup], now_ns: int) -> None:
@@ -103,6 +96,10 @@ class Evaluator:
             before = self.groups.get(key)
             if before is not None:
                 run.evaluated_ns, run.took_s = before.evaluated_ns, before.took_s
+        frames = {run.key: run.frames for group in self.groups.values() for run in group.rules}
+        for group in loaded.values():
+            for rule in group.rules:
+                rule.frames = frames.get(rule.key, rule.frames)
         kept = {run.key for group in loaded.values() for run in group.rules}
         gone = {key: alerts for key, alerts in known.items() if key not in kept and alerts}
         before_all, self.groups = self.groups, loaded
@@ -112,50 +109,83 @@ class Evaluator:
         except sqlite3.Error:
             self.groups = before_all
             raise
-        self._published.set_recording(
-            {
-                run.key: (group.group.tenant, run.rule.name)
-                for group in loaded.values()
-                for run in group.rules
-                if isinstance(run.rule, RecordingRule)
-            }
-        )
-        self._publish()
+        self._keeper.offer(frames[key].frame(now_ns, ()) for key in frames if key not in kept)
+        self._publish_loaded(now_ns)
+
+    def _publish_loaded(self, now_ns: int) -> None:
+        recording = {
+            run.key: (group.group.tenant, run.rule.name)
+            for group in self.groups.values()
+            for run in group.rules
+            if isinstance(run.rule, RecordingRule)
+        }
+        self._published.set_rules((run.key for group in self.groups.values() for run in group.rules), recording)
+        for group in self.groups.values():
+            for run in group.rules:
+                if run.alerts:
+                    self._published.set(run.key, group.group.tenant, now_ns, alert_samples(run.alerts.values()))
 
     def evaluate(self, group: GroupRun, now_ns: int) -> tuple[Transition, ...]:
-        """What changed. An evaluation that can't be saved changes nothing."""
+        return self.apply(group, self.compute(group, now_ns))
+
+    def warm(self) -> None:
+        """Ask one rule of each shape, so that the first evaluation doesn't wait for kernels to be loaded."""
+        shapes = {shape(run.rule.expression): (group, run) for group in self.groups.values() for run in group.rules}
+        for group, run in shapes.values():
+            with contextlib.suppress(Reject):  # its own evaluation tells of it
+                ask(run.rule.expression, 0, self._source(group.group.tenant, 0), self._settings)
+
+    def compute(self, group: GroupRun, now_ns: int) -> GroupOutcome:
+        """Changes nothing."""
+        at_ns = now_ns - group.group.query_offset_ns
+        source = self._source(group.group.tenant, at_ns // 1_000_000)
+        states = [RuleState(run.rule, run.alerts, self._recorded(run)) for run in group.rules]
+        return evaluate_group(group.group, states, now_ns, source, self._around, self._settings)
+
+    def _recorded(self, run: RuleRun) -> tuple[Sample, ...]:
+        if not isinstance(run.rule, RecordingRule):
+            return ()
+        held = tuple(Sample(one.labels, one.value) for one in self._published.unknown_of(run.key))
+        return (*self._published.of(run.key), *held)
+
+    def apply(self, group: GroupRun, outcome: GroupOutcome) -> tuple[Transition, ...]:
+        """What changed. An evaluation that can't be saved changes nothing; nor does one of a group that was loaded
+        again meanwhile."""
+        if self.groups.get(group.group.key) is not group:
+            return ()
         started = time.perf_counter()
-        steps = {run.key: self._evaluate_rule(group.group, run, now_ns) for run in group.rules}
-        changes = [
-            (run.rule.text, change) for run in group.rules if (step := steps[run.key]) for change in step.transitions
-        ]
+        pairs = list(zip(group.rules, outcome.rules, strict=True))
+        for run, one in pairs:
+            self._note(group.group, run, one, outcome.now_ns)
+        changes = [(run.rule.text, change) for run, one in pairs if one.step for change in one.step.transitions]
         before = {run.key: run.alerts for run in group.rules}
-        for run in group.rules:
-            step = steps[run.key]
-            if step is not None:
-                run.alerts = step.alerts
+        for run, one in pairs:
+            if one.step is not None:
+                run.alerts = one.step.alerts
         try:
-            self._save(group, before, changes, now_ns)
+            self._save(group, before, changes, outcome.now_ns)
         except sqlite3.Error as error:
             for run in group.rules:
                 run.alerts = before[run.key]
             self._metrics.unsaved.inc()
             log.error("states of the rule group %s can't be saved, it stays as it was: %s", group.group.name, error)
             return ()
-        group.evaluated_ns, group.took_s = now_ns, time.perf_counter() - started
+        self._publish(group, pairs, outcome.at_ns)
+        group.evaluated_ns, group.took_s = outcome.now_ns, outcome.took_s + time.perf_counter() - started
         self._metrics.took.observe(group.took_s)
         for _, transition in changes:
             self._metrics.changes.labels(transition.change.value).inc()
-        self._publish()
         return tuple(transition for _, transition in changes)
 
     def repeat(self, now_ns: int) -> None:
         """Tell again what has fired for long without a change."""
-        names = {
-            (group.group.tenant, run.rule.name) for group in self.groups.values() for run in group.rules if run.alerts
-        }
+        names: dict[str, dict[str, list[GroupAlert]]] = {}
+        for group in self.groups.values():
+            for run in group.rules:
+                if run.alerts:
+                    names.setdefault(group.group.tenant, {})[run.rule.name] = []
         with self._store.database.transaction():
-            told = [self._tell(tenant, name, [], now_ns) for tenant, name in sorted(names)]
+            told = [self._tell(tenant, of_tenant, now_ns) for tenant, of_tenant in sorted(names.items())]
         if any(told):
             self._told()
 
@@ -168,38 +198,21 @@ class Evaluator:
 
     # Inside -----------------------------------------------------------------------------------------------------
 
-    def _evaluate_rule(self, group: RuleGroup, run: RuleRun, now_ns: int) -> Step | None:
-        """None after an error that leaves the rule's state as it was."""
-        started = time.perf_counter()
-        step: Step | None = None
-        error = ""
-        try:
-            step = self._step(group, run, now_ns)
-        except EvaluationError as fault:
-            error = str(fault)
-            step = clear(run.alerts, now_ns) if fault.clears else None
-        except Reject as fault:
-            error = str(fault)
+    def _note(self, group: RuleGroup, run: RuleRun, outcome: RuleOutcome, now_ns: int) -> None:
+        error = outcome.error
         if error and error != run.health.error:
             log.warning("rule %s of group %s (%s): %s", run.rule.name, group.name, group.file, error)
         health = "err" if error else "ok"
         self._metrics.evaluations.labels(health).inc()
-        run.health = RuleHealth(health, error, now_ns, time.perf_counter() - started)
-        return step
+        run.health = RuleHealth(health, error, now_ns, outcome.took_s)
 
-    def _step(self, group: RuleGroup, run: RuleRun, now_ns: int) -> Step | None:
-        at_ns = now_ns - group.query_offset_ns
-        vector = run.rule.expression.evaluate(at_ns, Query(self._source, group.tenant))
-        if isinstance(run.rule, RecordingRule):
-            self._published.record(run.key, group, run.rule, vector)
-            return None
-        blind_ns = max(self._around.blind_after_ns, 2 * group.interval_ns)
-        around = msgspec.structs.replace(self._around, limit=group.limit, blind_after_ns=blind_ns)
-        awaited = [
-            alert.source for alert in run.alerts.values() if self._is_awaited(group.tenant, run.rule, alert, now_ns)
-        ]
-        vector = msgspec.structs.replace(vector, unknown=(*vector.unknown, *awaited))
-        return advance(run.rule, run.alerts, vector, now_ns, around)
+    def _publish(self, group: GroupRun, pairs: Iterable[tuple[RuleRun, RuleOutcome]], at_ns: int) -> None:
+        """Of a rule that could not be evaluated what it published before stands."""
+        for run, outcome in pairs:
+            if outcome.series is not None:
+                self._published.set(run.key, group.group.tenant, at_ns, outcome.series, outcome.unknown)
+                held = [one.labels for one in outcome.unknown]
+                self._keeper.offer([run.frames.frame(at_ns, outcome.series, held)])
 
     def _save(self, group: GroupRun, before: Mapping[str, Alerts], changes: list[RuleChange], now_ns: int) -> None:
         states = {run.key: run.alerts.values() for run in group.rules if worth_saving(before[run.key], run.alerts)}
@@ -218,16 +231,19 @@ class Evaluator:
                 ended = resolved.setdefault(dict(change.alert.labels)[ALERTNAME], [])
                 if change.change is Change.RESOLVED:
                     ended.append(self._notifier.group_alert(tenant, change.alert, expression, change.at_ns))
-        told = [self._tell(tenant, name, ended, now_ns) for name, ended in resolved.items()]
-        return any(told)
+        return self._tell(tenant, resolved, now_ns)
 
-    def _tell(self, tenant: str, name: str, resolved: list[GroupAlert], now_ns: int) -> bool:
-        firing = [
-            self._notifier.group_alert(tenant, alert, run.rule.text)
-            for run, alert in self.alerts(tenant)
-            if run.rule.name == name and alert.state is AlertState.FIRING
+    def _tell(self, tenant: str, resolved: Mapping[str, list[GroupAlert]], now_ns: int) -> bool:
+        """Of alerts with these names: those that have resolved, and all that fire."""
+        firing: dict[str, list[GroupAlert]] = {name: [] for name in resolved}
+        for run, alert in self.alerts(tenant):
+            if run.rule.name in firing and alert.state is AlertState.FIRING:
+                firing[run.rule.name].append(self._notifier.group_alert(tenant, alert, run.rule.text))
+        told = [
+            self._notifier.tell(self._notifier.group_labels(tenant, name), firing[name], ended, now_ns)
+            for name, ended in resolved.items()
         ]
-        return bool(self._notifier.tell(self._notifier.group_labels(tenant, name), firing, resolved, now_ns))
+        return any(told)
 
     def _resolve(self, gone: Mapping[str, Alerts], now_ns: int) -> None:
         with self._store.database.transaction():
@@ -236,11 +252,3 @@ class Evaluator:
                 ended = [("", transition) for transition in clear(alerts, now_ns).transitions]
                 self._tell_changes(key.split(";", 1)[0], ended, now_ns)
         self._told()
-
-    def _publish(self) -> None:
-        self._published.alerts(
-            (group.group.tenant, alert)
-            for group in self.groups.values()
-            for run in group.rules
-            for alert in run.alerts.values()
-        )

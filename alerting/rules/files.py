@@ -17,8 +17,8 @@ import yaml
 from alerting.rules.document import Document, Fields
 from alerting.rules.log_metric_files import LOG_METRIC_FIELDS, read_log_metric
 from alerting.rules.model import AlertRule, LogMetric, RecordingRule, Rule, RuleFault, RuleGroup, RuleSet, Templates
-from alerting.rules.parser import parse_expression
 from alerting.rules.template import Template
+from collector.metrics.promql.parser import Query, parse
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.model import DEFAULT_TENANT
 
@@ -53,13 +53,13 @@ def rule_paths(globs: Iterable[str]) -> list[Path]:
     return sorted(found)
 
 
-def load_rules(globs: Iterable[str], *, default_interval_ns: int) -> RuleSet:
-    """Raises BadRules with all faults of all files."""
+def load_rules(globs: Iterable[str], *, default_interval_ns: int, experimental: bool = False) -> RuleSet:
+    """Raises BadRules with all faults of all files. `experimental`: allow PromQL's experimental functions."""
     groups: list[RuleGroup] = []
     metrics: list[LogMetric] = []
     faults: list[RuleFault] = []
     for path in rule_paths(globs):
-        reader = _FileReader(path, default_interval_ns)
+        reader = _FileReader(path, default_interval_ns, experimental)
         groups.extend(reader.groups)
         metrics.extend(reader.metrics)
         faults.extend(reader.faults)
@@ -72,8 +72,9 @@ def load_rules(globs: Iterable[str], *, default_interval_ns: int) -> RuleSet:
 
 
 class _FileReader:
-    def __init__(self, path: Path, default_interval_ns: int) -> None:
+    def __init__(self, path: Path, default_interval_ns: int, experimental: bool) -> None:
         self._path = path
+        self._experimental = experimental
         self._default_interval_ns = default_interval_ns
         self.groups: list[RuleGroup] = []
         self.metrics: list[LogMetric] = []
@@ -145,7 +146,7 @@ class _FileReader:
             if not text:
                 doc.fault(node, "expr is missing")
             else:
-                expression = doc.checked(fields["expr"], parse_expression, text, "could not parse expression: ")
+                expression = doc.checked(fields["expr"], self._parse, text, "could not parse expression: ")
             labels = _merged(group_labels, self._labels(fields, "labels"))
             if record:
                 self._check_record(fields, node, record)
@@ -158,6 +159,9 @@ class _FileReader:
             if expression is None:
                 return None
             return AlertRule(alert, text, expression, for_ns, keep_ns, templates, annotations)
+
+    def _parse(self, text: str) -> Query:
+        return parse(text, experimental=self._experimental)
 
     def _check_record(self, fields: Fields, node: yaml.Node, name: str) -> None:
         for field in ("for", "keep_firing_for", "annotations"):

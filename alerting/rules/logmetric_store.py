@@ -13,13 +13,14 @@ from alerting.rules.counter_series import CounterSeries
 from alerting.rules.counting import LabelValues
 from deckwatch.runtime.faults import Retry
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
-CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);
-CREATE TABLE series (
+CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS series (
     identity TEXT NOT NULL, label_values BLOB NOT NULL, counter BLOB NOT NULL,
     PRIMARY KEY (identity, label_values)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shown (one INTEGER PRIMARY KEY CHECK (one = 1), at_ns INTEGER NOT NULL)
 """
 
 _counter_decoder = msgspec.msgpack.Decoder(CounterSeries)
@@ -37,6 +38,12 @@ class LogMetricStore:
             row = connection.execute("SELECT seq FROM position").fetchone()
         return -1 if row is None else int(row[0])
 
+    def shown_ns(self) -> int:
+        """Up to when the counts stand in the history of samples."""
+        with self._database.transaction() as connection:
+            row = connection.execute("SELECT at_ns FROM shown").fetchone()
+        return 0 if row is None else int(row[0])
+
     def identities(self) -> set[str]:
         with self._database.transaction() as connection:
             return {identity for (identity,) in connection.execute("SELECT DISTINCT identity FROM series")}
@@ -46,17 +53,22 @@ class LogMetricStore:
             rows = connection.execute("SELECT label_values, counter FROM series WHERE identity = ?", (identity,))
             return {_values_decoder.decode(values): _counter_decoder.decode(counter) for values, counter in rows}
 
-    def commit(self, seq: int, series: Iterable[tuple[str, LabelValues, CounterSeries]], gone: Iterable[str]) -> None:
+    def commit(
+        self, seq: int, series: Iterable[tuple[str, LabelValues, CounterSeries]], gone: Iterable[str], shown_ns: int
+    ) -> None:
         """One transaction: the position, what changed, and metrics that are no longer defined. Raises Retry."""
         try:
-            self._commit(seq, series, gone)
+            self._commit(seq, series, gone, shown_ns)
         except sqlite3.Error as error:
             raise Retry(f"counts of log metrics can't be saved in {self._path}: {error}") from None
 
-    def _commit(self, seq: int, series: Iterable[tuple[str, LabelValues, CounterSeries]], gone: Iterable[str]) -> None:
+    def _commit(
+        self, seq: int, series: Iterable[tuple[str, LabelValues, CounterSeries]], gone: Iterable[str], shown_ns: int
+    ) -> None:
         encode = msgspec.msgpack.encode
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO position VALUES (1, ?)", (seq,))
+            connection.execute("INSERT OR REPLACE INTO shown VALUES (1, ?)", (shown_ns,))
             connection.executemany("DELETE FROM series WHERE identity = ?", [(identity,) for identity in gone])
             connection.executemany(
                 "INSERT OR REPLACE INTO series VALUES (?, ?, ?)",

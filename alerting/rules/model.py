@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from alerting.rules.expression import Expression
 from alerting.rules.template import Template
+from collector.metrics.promql.parser import Query
 from deckwatch.wire.model import Labels
 
 Templates = tuple[tuple[str, Template], ...]
@@ -15,7 +15,7 @@ Templates = tuple[tuple[str, Template], ...]
 class AlertRule(msgspec.Struct, frozen=True):
     name: str
     text: str  # of the expression, as it stands in the file
-    expression: Expression
+    expression: Query
     for_ns: int = 0
     keep_firing_for_ns: int = 0
     labels: Templates = ()
@@ -25,7 +25,7 @@ class AlertRule(msgspec.Struct, frozen=True):
 class RecordingRule(msgspec.Struct, frozen=True):
     name: str
     text: str
-    expression: Expression
+    expression: Query
     labels: Labels = ()
 
 

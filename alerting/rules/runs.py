@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from alerting.rules.asking import selectors
+from alerting.rules.keeping import Frames
 from alerting.rules.model import AlertRule, RecordingRule, RuleGroup
+from alerting.rules.sources import selector_of
 from alerting.rules.state import Alert, Alerts, AlertState
 from deckwatch.wire.model import Labels
 
@@ -23,9 +27,10 @@ class RuleHealth(msgspec.Struct, frozen=True):
 class RuleRun:
     """A loaded rule and what is known of it."""
 
-    def __init__(self, key: str, rule: AlertRule | RecordingRule, alerts: Alerts) -> None:
+    def __init__(self, key: str, rule: AlertRule | RecordingRule, alerts: Alerts, tenant: str) -> None:
         self.key = key
         self.rule = rule
+        self.frames = Frames(f"rule {key}", tenant)
         self.alerts: dict[Labels, Alert] = dict(alerts)
         self.health = RuleHealth()
 
@@ -34,8 +39,15 @@ class GroupRun:
     def __init__(self, group: RuleGroup, rules: list[RuleRun]) -> None:
         self.group = group
         self.rules = rules
+        self.lock = asyncio.Lock()  # one evaluation at a time
         self.evaluated_ns = 0
         self.took_s = 0.0
+        asked = {selector.matchers for rule in rules for selector in selectors(rule.rule.expression)}
+        self._asked = [selector_of(matchers) for matchers in asked]
+
+    def asks_for(self, names: Iterable[str]) -> bool:
+        """Does a rule of the group look at one of these metrics?"""
+        return any(selector.takes_name(name) for selector in self._asked for name in names)
 
 
 def runs_of(group: RuleGroup, known: Mapping[str, Alerts]) -> list[RuleRun]:
@@ -47,7 +59,7 @@ def runs_of(group: RuleGroup, known: Mapping[str, Alerts]) -> list[RuleRun]:
         key = f"{group.key};{rule.name};{sorted(labels)}"
         seen[key] = seen.get(key, 0) + 1
         key += f";{seen[key]}"
-        runs.append(RuleRun(key, rule, known.get(key, {})))
+        runs.append(RuleRun(key, rule, known.get(key, {}), group.tenant))
     return runs
 
 

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -22,7 +23,7 @@ from alerting.rules.runs import GroupRun
 from deckwatch.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
-logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of each run at level info
+logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it tells of each run; missed ones are counted here
 
 
 class Schedule:
@@ -39,6 +40,8 @@ class Schedule:
         self._arrived_at: dict[str, float] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._slots: dict[str, int] = {}
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="rules")
+        self._running: set[asyncio.Task[None]] = set()
         self._missed_slots = Counter(
             "deckwatch_alerting_group_slots_missed_total",
             "Evaluations that did not take place since the time for them had passed.",
@@ -52,6 +55,7 @@ class Schedule:
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._worker.submit(self._evaluator.warm)
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -61,6 +65,7 @@ class Schedule:
         self._due.clear()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+        self._worker.shutdown(wait=False, cancel_futures=True)
 
     def set_groups(self, groups: Iterable[GroupRun]) -> None:
         """Instead of those before."""
@@ -97,7 +102,7 @@ class Schedule:
 
     def _arrived(self, tenant: str, names: frozenset[str]) -> None:
         for key, run in self._evaluator.groups.items():
-            if run.group.tenant != tenant or key in self._due or not names_any(run, names):
+            if run.group.tenant != tenant or key in self._due or not run.asks_for(names):
                 continue
             wait_s = self._arrived_at.get(key, float("-inf")) + self._gap_s - self._clock.monotonic()
             if self._loop is not None:
@@ -106,7 +111,9 @@ class Schedule:
     def _evaluate_arrival(self, key: str) -> None:
         self._due.pop(key, None)
         self._arrived_at[key] = self._clock.monotonic()
-        self._evaluate(key)
+        task = asyncio.get_running_loop().create_task(self._evaluate(key), name=f"rules {key} on arrival")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _slot(self, key: str, interval_s: float, offset_s: float) -> None:
         """The scheduler runs late slots as one, without a word: they are counted by their numbers."""
@@ -115,14 +122,18 @@ class Schedule:
         self._slots[key] = number
         if missed > 0:
             self._missed_slots.inc(missed)
-        self._evaluate(key)
+        await self._evaluate(key)
 
-    def _evaluate(self, key: str) -> None:
-        run = self._evaluator.groups.get(key)
-        if run is None:
+    async def _evaluate(self, key: str) -> None:
+        """Behind an evaluation of the same group that goes on: each goes on from what the one before has left."""
+        run, loop = self._evaluator.groups.get(key), self._loop
+        if run is None or loop is None:
             return
         try:
-            self._evaluator.evaluate(run, self._clock.now_ns())
+            async with run.lock:
+                outcome = await loop.run_in_executor(self._worker, self._evaluator.compute, run, self._clock.now_ns())
+                if self._loop is not None:  # else the stores are being closed
+                    self._evaluator.apply(run, outcome)
         except Exception:  # one group's unforeseen error must not end the others' evaluations
             self._broken.inc()
             log.exception(
@@ -131,12 +142,6 @@ class Schedule:
 
     def _now(self) -> float:
         return self._clock.now_ns() / 1e9
-
-
-def names_any(run: GroupRun, names: frozenset[str]) -> bool:
-    """Does a rule of the group look at one of these metrics?"""
-    selectors = [selector for rule in run.rules for selector, _ in rule.rule.expression.ranges()]
-    return any(selector.takes_name(name) for selector in selectors for name in names)
 
 
 def slot_offset_s(key: str, interval_s: float) -> float:

@@ -9,14 +9,15 @@ for `for`: a pending alert's clock is moved on by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
 
+from alerting.rules.asking import Answer
 from alerting.rules.model import AlertRule
-from alerting.rules.template import TemplateData
-from collector.metrics.series import Vector, without_name
+from alerting.rules.template import NO_QUERIES, TemplateData, TemplateQuery
+from collector.metrics.series import Sample, without_name
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.model import Labels
 
@@ -75,14 +76,15 @@ class Surroundings(msgspec.Struct, frozen=True):
     external_labels: Mapping[str, str] = {}
     external_url: str = ""
     limit: int = 0
+    query: TemplateQuery = NO_QUERIES
     blind_after_ns: int = 300_000_000_000
     """A series that wasn't looked at for longer than this was not watched."""
 
 
-def advance(rule: AlertRule, alerts: Alerts, vector: Vector, now_ns: int, around: Surroundings) -> Step:
+def advance(rule: AlertRule, alerts: Alerts, answer: Answer, now_ns: int, around: Surroundings) -> Step:
     """Raises EvaluationError: two alerts with one label set, or more alerts than the group's limit."""
-    found = _found(rule, vector, now_ns, around)
-    unknown = {without_name(labels) for labels in vector.unknown}
+    found = _found(rule, answer.vector.samples, now_ns, around)
+    unknown = {without_name(labels) for labels in answer.vector.unknown}
     after: dict[Labels, Alert] = {}
     transitions: list[Transition] = []
     for labels, fresh in found.items():
@@ -93,7 +95,8 @@ def advance(rule: AlertRule, alerts: Alerts, vector: Vector, now_ns: int, around
     for labels, alert in alerts.items():
         if labels in after:
             continue
-        kept, change = (alert, None) if alert.source in unknown else _missing(rule, alert, now_ns)
+        held = alert.source in unknown or answer.may_hang_on(alert.source)
+        kept, change = (alert, None) if held else _missing(rule, alert, now_ns)
         if kept is not None:
             after[labels] = kept
         if change:
@@ -112,11 +115,13 @@ def clear(alerts: Alerts, now_ns: int) -> Step:
     return Step({}, transitions)
 
 
-def _found(rule: AlertRule, vector: Vector, now_ns: int, around: Surroundings) -> dict[Labels, Alert]:
+def _found(rule: AlertRule, samples: Iterable[Sample], now_ns: int, around: Surroundings) -> dict[Labels, Alert]:
     found: dict[Labels, Alert] = {}
-    for sample in vector.samples:
+    for sample in samples:
         source = without_name(sample.labels)
-        data = TemplateData(dict(sample.labels), sample.value, around.external_labels, around.external_url)
+        data = TemplateData(
+            dict(sample.labels), sample.value, around.external_labels, around.external_url, now_ns, around.query
+        )
         named = {**dict(source), **{name: text.expand(rule.name, data) for name, text in rule.labels}}
         named[ALERTNAME] = rule.name
         labels = tuple(sorted((name, text) for name, text in named.items() if text))

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
-from alerting.rules.template_functions import FUNCTIONS, LATER, Datum, FunctionFailed, is_true, text_of
+from alerting.rules.template_functions import (
+    FUNCTIONS,
+    IN_CONTEXT,
+    Datum,
+    FunctionFailed,
+    QueryFailed,
+    TemplateSample,
+    is_true,
+    text_of,
+)
 from alerting.rules.template_nodes import (
     Branch,
+    Call,
+    Chain,
     Command,
     Function,
-    Later,
+    Jump,
     Node,
+    Operand,
+    Parsed,
     Path,
     Pipeline,
+    Range,
     Text,
     Value,
     parse_template,
 )
+
+__all__ = ["NO_QUERIES", "QueryFailed", "Template", "TemplateData", "TemplateQuery", "TemplateSample"]
 
 _PROLOGUE = (
     "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
@@ -26,7 +43,15 @@ _PROLOGUE = (
 """What Prometheus puts before each template; places in its error messages count from there."""
 _TYPE = "struct { Labels map[string]string; ExternalLabels map[string]string; ExternalURL string; Value float64 }"
 _VARIABLES = frozenset({"$labels", "$externalLabels", "$externalURL", "$value"})
-_FUNCTIONS = frozenset(FUNCTIONS) | LATER
+_FUNCTIONS = frozenset(FUNCTIONS) | IN_CONTEXT
+_MAX_CALLS = 100
+
+TemplateQuery = Callable[[str], list[TemplateSample]]
+"""PromQL at the time of evaluation; raises QueryFailed."""
+
+
+def NO_QUERIES(text: str) -> list[TemplateSample]:
+    raise QueryFailed("there is nobody to ask")
 
 
 class TemplateData(msgspec.Struct, frozen=True):
@@ -34,6 +59,8 @@ class TemplateData(msgspec.Struct, frozen=True):
     value: float
     external_labels: Mapping[str, str] = {}
     external_url: str = ""
+    now_ns: int = 0
+    query: TemplateQuery = NO_QUERIES
 
 
 class Template:
@@ -41,15 +68,16 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._nodes = parse_template(text, _FUNCTIONS, _VARIABLES)
+        self._parsed = parse_template(text, _FUNCTIONS, _VARIABLES)
 
     def expand(self, alert: str, data: TemplateData) -> str:
         """Never fails: a template that does yields `<error expanding template: ...>`, and its alert fires anyway."""
-        if len(self._nodes) == 1 and isinstance(self._nodes[0], Text):
-            return self._nodes[0].text
-        run = _Run(f"__alert_{alert}", self.text, data)
+        nodes = self._parsed.nodes
+        if len(nodes) == 1 and isinstance(nodes[0], Text):
+            return nodes[0].text
+        run = _Run(f"__alert_{alert}", self.text, data, self._parsed)
         try:
-            return run.render(self._nodes, data)
+            return run.render(nodes, data)
         except FunctionFailed as error:
             return f"<error expanding template: error executing template __alert_{alert}: {error}>"
 
@@ -57,10 +85,21 @@ class Template:
 _Dot = Datum | TemplateData
 
 
+class _Jumped(Exception):
+    """`break` or `continue`, on the way to its range, with the text that came before it."""
+
+    def __init__(self, ends: bool, text: str) -> None:
+        self.ends = ends
+        self.text = text
+
+
 class _Run:
-    def __init__(self, name: str, source: str, data: TemplateData) -> None:
+    def __init__(self, name: str, source: str, data: TemplateData, parsed: Parsed) -> None:
         self._name = name
         self._source = source
+        self._data = data
+        self._parsed = parsed
+        self._calls = 0
         self._variables: dict[str, _Dot] = {
             "$": data,
             "$labels": data.labels,
@@ -70,7 +109,14 @@ class _Run:
         }
 
     def render(self, nodes: tuple[Node, ...], dot: _Dot) -> str:
-        return "".join(self._node(node, dot) for node in nodes)
+        text = ""
+        for node in nodes:
+            try:
+                text += self._node(node, dot)
+            except _Jumped as jumped:
+                jumped.text = text + jumped.text
+                raise
+        return text
 
     def _node(self, node: Node, dot: _Dot) -> str:
         match node:
@@ -81,11 +127,59 @@ class _Run:
                 return "" if node.declares else text_of(_datum(value))
             case Branch():
                 value = self._pipeline(node.condition, dot)
-                if is_true(_datum(value)):
+                if isinstance(value, TemplateData) or is_true(value):
                     return self.render(node.then, value if node.is_with else dot)
                 return self.render(node.otherwise, dot)
-            case Later(keyword, at):
-                raise self._failed(at, f"{{{{{keyword}}}}}", f"{keyword} is not supported in this version yet")
+            case Range():
+                return self._range(node, dot)
+            case Jump(ends):
+                raise _Jumped(ends, "")
+            case Call():
+                data = None if node.data is None else self._pipeline(node.data, dot)
+                return self._template(node.name, data, node.at)
+
+    def _range(self, node: Range, dot: _Dot) -> str:
+        items = list(self._items(node, _datum(self._pipeline(node.over, dot))))
+        if not items:
+            return self.render(node.otherwise, dot)
+        text = ""
+        for key, item in items:
+            self._variables.update(
+                zip(node.declares, (key, item) if len(node.declares) == 2 else (item,), strict=False)
+            )
+            try:
+                text += self.render(node.body, item)
+            except _Jumped as jumped:
+                text += jumped.text
+                if jumped.ends:
+                    break
+        return text
+
+    def _items(self, node: Range, over: Datum) -> Iterator[tuple[Datum, Datum]]:
+        match over:
+            case list():
+                yield from enumerate(over)
+            case Mapping():
+                yield from sorted(over.items())
+            case int() if not isinstance(over, bool):
+                yield from ((number, number) for number in range(over))
+            case None:
+                return
+            case _:
+                raise self._failed(node.at, "range", f"range can't iterate over {text_of(over)}")
+
+    def _template(self, name: str, data: _Dot, at: int) -> str:
+        body = self._parsed.defined.get(name)
+        if body is None:
+            raise self._failed(at, "template", f'template "{name}" not defined')
+        if self._calls >= _MAX_CALLS:
+            raise self._failed(at, "template", f"exceeded maximum template depth ({_MAX_CALLS})")
+        self._calls += 1
+        outside, self._variables = self._variables, {"$": data}
+        text = self.render(body, data)
+        self._variables = outside
+        self._calls -= 1
+        return text
 
     def _pipeline(self, pipeline: Pipeline, dot: _Dot) -> _Dot:
         value: _Dot = None
@@ -100,53 +194,82 @@ class _Run:
         first, *rest = command.operands
         if not isinstance(first, Function):
             if rest or piped:
-                where = first.source if isinstance(first, Path) else "pipeline"
+                where = first.source if isinstance(first, Path | Chain) else "pipeline"
                 raise self._failed(getattr(first, "at", 0), where, f"can't give argument to non-function {where}")
             return self._operand(first, dot)
-        arguments = [_datum(self._operand(operand, dot)) for operand in rest]
-        return self._call(first, (*arguments, *piped))
+        return self._call(first, (*(_datum(self._operand(operand, dot)) for operand in rest), *piped))
 
-    def _operand(self, operand: Value | Path | Function | Pipeline, dot: _Dot) -> _Dot:
+    def _operand(self, operand: Operand, dot: _Dot) -> _Dot:
         match operand:
             case Value(value):
                 return value
             case Path():
-                return self._path(operand, dot)
+                root = dot if operand.root == "." else self._variables[operand.root]
+                return self._fields(root, operand)
+            case Chain():
+                return self._fields(self._pipeline(operand.pipeline, dot), operand)
             case Function():
                 return self._call(operand, ())
             case Pipeline():
                 return self._pipeline(operand, dot)
 
     def _call(self, function: Function, arguments: tuple[Datum, ...]) -> Datum:
-        if function.name in LATER:
-            raise self._failed(function.at, function.name, f"{function.name} is not supported in this version yet")
+        name = function.name
         try:
-            return FUNCTIONS[function.name](*arguments)
+            if name in IN_CONTEXT:
+                return self._in_context(function, *arguments)
+            return FUNCTIONS[name](*arguments)
         except FunctionFailed as error:
-            raise self._failed(function.at, function.name, f"error calling {function.name}: {error}") from None
+            if str(error).startswith("template: "):
+                raise
+            raise self._failed(function.at, name, f"error calling {name}: {error}") from None
         except TypeError:
-            raise self._failed(function.at, function.name, f"wrong number of args for {function.name}") from None
+            raise self._failed(function.at, name, f"wrong number of args for {name}") from None
 
-    def _path(self, path: Path, dot: _Dot) -> _Dot:
-        value = dot if path.root == "." else self._variables[path.root]
+    def _in_context(self, function: Function, *arguments: Datum) -> Datum:
+        match function.name, arguments:
+            case "query", (str(text),):
+                return list(self._data.query(text))
+            case "now", ():
+                return self._data.now_ns // 1_000_000 / 1000
+            case "externalURL", ():
+                return self._data.external_url
+            case "pathPrefix", ():
+                return urlsplit(self._data.external_url).path
+            case "tmpl", (str(name), data):
+                return self._template(name, data, function.at)
+            case "call", (_, *_):
+                raise FunctionFailed("there is no function that could be called")
+        raise TypeError(function.name)
+
+    def _fields(self, value: _Dot, path: Path | Chain) -> _Dot:
         for field in path.fields:
             value = self._field(path, value, field)
         return value
 
-    def _field(self, path: Path, value: _Dot, field: str) -> _Dot:
-        if isinstance(value, TemplateData):
-            known: dict[str, _Dot] = {
-                "Labels": value.labels,
-                "ExternalLabels": value.external_labels,
-                "ExternalURL": value.external_url,
-                "Value": value.value,
-            }
-            if field in known:
-                return known[field]
-            raise self._failed(path.at, path.source, f"can't evaluate field {field} in type {_TYPE}")
-        if isinstance(value, Mapping):
-            return value.get(field, "")
-        kind = "string" if isinstance(value, str) else "float64"
+    def _field(self, path: Path | Chain, value: _Dot, field: str) -> _Dot:
+        known: dict[str, _Dot]
+        match value:
+            case TemplateData():
+                known = {
+                    "Labels": value.labels,
+                    "ExternalLabels": value.external_labels,
+                    "ExternalURL": value.external_url,
+                    "Value": value.value,
+                }
+                kind = _TYPE
+            case TemplateSample():
+                known = {"Labels": value.labels, "Value": value.value}
+                kind = "*template.sample"
+            case Mapping():
+                return value.get(field, "")
+            case None:
+                raise self._failed(path.at, path.source, f"nil data; no entry for key {field}")
+            case _:
+                known = {}
+                kind = "string" if isinstance(value, str) else "float64"
+        if field in known:
+            return known[field]
         raise self._failed(path.at, path.source, f"can't evaluate field {field} in type {kind}")
 
     def _failed(self, at: int, what: str, problem: str) -> FunctionFailed:

@@ -6,8 +6,10 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from html import escape
 from urllib.parse import quote_plus
 
+import msgspec
 import polars as pl
 from polars.exceptions import ComputeError
 
@@ -15,12 +17,30 @@ from alerting.rules.durations import parse_duration_ns
 from alerting.rules.gofloat import general, significant
 from deckwatch.runtime.faults import Reject
 
-Datum = str | float | int | bool | None | Mapping[str, str]
+
+class TemplateSample(msgspec.Struct, frozen=True):
+    """An element of what `query` answers: `.Labels` and `.Value`."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+class Duration(msgspec.Struct, frozen=True):
+    """Go's time.Duration."""
+
+    ns: int
+
+
+Datum = str | float | int | bool | None | Mapping[str, "Datum"] | list["Datum"] | TemplateSample | Duration | datetime
 """What a template can hold."""
 
 
 class FunctionFailed(Exception):
     """Its text goes into `<error expanding template: ...>`."""
+
+
+class QueryFailed(FunctionFailed):
+    """What `query` was asked can't be answered."""
 
 
 def text_of(value: Datum) -> str:
@@ -34,12 +54,41 @@ def text_of(value: Datum) -> str:
     if value is None:
         return "<no value>"
     if isinstance(value, Mapping):
-        return "map[" + " ".join(f"{name}:{text}" for name, text in sorted(value.items())) + "]"
-    return str(value)
+        return "map[" + " ".join(f"{name}:{text_of(text)}" for name, text in sorted(value.items())) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(map(text_of, value)) + "]"
+    if isinstance(value, TemplateSample):
+        return f"{{{text_of(value.labels)} {general(value.value)}}}"
+    if isinstance(value, datetime):
+        return time_text(value)
+    return duration_text(value.ns) if isinstance(value, Duration) else str(value)
+
+
+def time_text(moment: datetime) -> str:
+    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
+    return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
+
+
+def duration_text(ns: int) -> str:
+    """As Go prints it: 1h0m0s, 1.5s, 100ms, 0s."""
+    sign, left = ("-", -ns) if ns < 0 else ("", ns)
+    if left < 1_000_000_000:
+        for unit, size in (("ms", 1_000_000), ("µs", 1000), ("ns", 1)):
+            if left >= size:
+                return f"{sign}{left / size:.9f}".rstrip("0").rstrip(".") + unit
+        return "0s"
+    minutes, rest_ns = divmod(left, 60_000_000_000)
+    seconds = f"{rest_ns // 1_000_000_000}.{rest_ns % 1_000_000_000:09d}".rstrip("0").rstrip(".") + "s"
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{sign}{hours}h{minutes}m{seconds}"
+    return f"{sign}{minutes}m{seconds}" if minutes else sign + seconds
 
 
 def is_true(value: Datum) -> bool:
-    return bool(value) and value != 0
+    if isinstance(value, Duration):
+        return value.ns != 0
+    return isinstance(value, TemplateSample | datetime) or bool(value)
 
 
 def humanize(value: Datum) -> str:
@@ -88,12 +137,25 @@ def humanize_timestamp(value: Datum) -> str:
     number = _float(value)
     if not math.isfinite(number):
         return significant(number)
+    return time_text(_moment(number))
+
+
+def to_time(value: Datum) -> datetime:
+    return _moment(_float(value))
+
+
+def to_duration(value: Datum) -> Duration:
+    number = _float(value)
+    if not math.isfinite(number) or abs(number) > 2**63 / 1e9:
+        raise FunctionFailed(f"{general(number)} cannot be represented as a duration")
+    return Duration(round(number * 1e9))
+
+
+def _moment(number: float) -> datetime:
     try:
-        moment = datetime.fromtimestamp(number, UTC)
+        return datetime.fromtimestamp(number, UTC)
     except (OverflowError, ValueError, OSError):
         raise FunctionFailed(f"{general(number)} cannot be represented as a timestamp") from None
-    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    return f"{moment:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"
 
 
 def printf(form: Datum, *values: Datum) -> str:
@@ -135,10 +197,54 @@ def strip_domain(text: Datum) -> str:
     return host.split(".", 1)[0] + colon + port
 
 
-def index(container: Datum, key: Datum) -> Datum:
-    if not isinstance(container, Mapping):
-        raise FunctionFailed(f"error calling index: can't index item of type {_go_type(container)}")
-    return container.get(_string(key), "")
+def index(container: Datum, *keys: Datum) -> Datum:
+    for key in keys:
+        if isinstance(container, list):
+            if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key < len(container):
+                raise FunctionFailed(f"index out of range: {text_of(key)}")
+            container = container[key]
+        elif isinstance(container, Mapping):
+            container = container.get(_string(key), "")
+        else:
+            raise FunctionFailed(f"can't index item of type {_go_type(container)}")
+    return container
+
+
+def first(vector: Datum) -> Datum:
+    elements = _vector(vector)
+    if not elements:
+        raise FunctionFailed("first() called on vector with no elements")
+    return elements[0]
+
+
+def label_of(name: Datum, sample: Datum) -> str:
+    return _sample(sample).labels.get(_string(name), "")
+
+
+def sort_by_label(name: Datum, vector: Datum) -> Datum:
+    key = _string(name)
+    return sorted(_vector(vector), key=lambda one: _sample(one).labels.get(key, ""))
+
+
+def arguments(*values: Datum) -> dict[str, Datum]:
+    return {f"arg{place}": value for place, value in enumerate(values)}
+
+
+def cut(text: Datum, *bounds: Datum) -> Datum:
+    """Go's slice."""
+    places = [bound for bound in bounds if isinstance(bound, int) and not isinstance(bound, bool)]
+    if len(places) < len(bounds) or len(bounds) > 2 or not isinstance(text, str | list):
+        raise FunctionFailed(f"can't slice item of type {_go_type(text)}")
+    raw = text.encode() if isinstance(text, str) else text
+    low, high = (*places, 0)[0] if places else 0, places[1] if len(places) == 2 else len(raw)
+    if not 0 <= low <= high <= len(raw):
+        raise FunctionFailed(f"index out of range: {max(low, high)}")
+    part = raw[low:high]
+    return part.decode(errors="replace") if isinstance(part, bytes) else part
+
+
+def graph_link(expression: Datum, tab: int) -> str:
+    return f"/graph?g0.expr={quote_plus(_string(expression))}&g0.tab={tab}"
 
 
 def parse_duration(text: Datum) -> float:
@@ -181,7 +287,7 @@ def joined(*values: Datum) -> str:
 def length(value: Datum) -> int:
     if isinstance(value, str):
         return len(value.encode())
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping | list):
         return len(value)
     raise FunctionFailed(f"error calling len: len of type {_go_type(value)}")
 
@@ -208,6 +314,19 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "parseDuration": parse_duration,
     "index": index,
     "len": length,
+    "first": first,
+    "label": label_of,
+    "value": lambda sample: _sample(sample).value,
+    "strvalue": lambda sample: _sample(sample).labels.get("__value__", ""),
+    "args": arguments,
+    "sortByLabel": sort_by_label,
+    "graphLink": lambda expression: graph_link(expression, 0),
+    "tableLink": lambda expression: graph_link(expression, 1),
+    "toTime": to_time,
+    "toDuration": to_duration,
+    "slice": cut,
+    "html": lambda *values: escape(joined(*values)).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
+    "js": lambda *values: _js(joined(*values)),
     "eq": equal,
     "ne": lambda left, right: not equal(left, right),
     "lt": less,
@@ -219,14 +338,8 @@ FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "or": any_of,
 }
 
-LATER = frozenset(
-    {
-        *("query", "first", "label", "value", "strvalue", "args", "tmpl", "sortByLabel", "graphLink", "tableLink"),
-        *("toTime", "toDuration", "now", "pathPrefix", "externalURL", "html", "js", "slice", "call"),
-    }
-)
-"""Functions that Prometheus knows and this version does not carry out: a template with them loads, and fails when it
-is expanded."""
+IN_CONTEXT = frozenset({"query", "now", "pathPrefix", "externalURL", "tmpl", "call"})
+"""Functions that need more than their arguments: the template's run has them."""
 
 
 def _scaled(number: float, prefixes: str, base: int, suffix: str = "") -> str:
@@ -265,11 +378,44 @@ def _formatted(flags: str, verb: str, value: Datum) -> str:
 
 
 def _go_type(value: Datum) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, Mapping):
-        return "map[string]string"
-    return {str: "string", float: "float64", int: "int", type(None): "<nil>"}[type(value)]
+    match value:
+        case bool():
+            return "bool"
+        case list():
+            return "template.queryResult"
+        case TemplateSample():
+            return "*template.sample"
+        case Duration():
+            return "*time.Duration"
+        case datetime():
+            return "*time.Time"
+        case str():
+            return "string"
+        case float():
+            return "float64"
+        case int():
+            return "int"
+        case None:
+            return "<nil>"
+    return "map[string]string"
+
+
+def _vector(value: Datum) -> list[Datum]:
+    if not isinstance(value, list):
+        raise FunctionFailed(f"wrong type for value; expected template.queryResult; got {_go_type(value)}")
+    return value
+
+
+def _sample(value: Datum) -> TemplateSample:
+    if not isinstance(value, TemplateSample):
+        raise FunctionFailed(f"wrong type for value; expected *template.sample; got {_go_type(value)}")
+    return value
+
+
+def _js(text: str) -> str:
+    """Go's template.JSEscapeString."""
+    marks = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D"}
+    return "".join(marks.get(mark) or (f"\\u{ord(mark):04X}" if ord(mark) < 32 else mark) for mark in text)
 
 
 def _float(value: Datum) -> float:
@@ -280,6 +426,8 @@ def _float(value: Datum) -> float:
             raise FunctionFailed(f'strconv.ParseFloat: parsing "{value}": invalid syntax') from None
     if isinstance(value, int | float):
         return float(value)
+    if isinstance(value, Duration):
+        return value.ns / 1e9
     raise FunctionFailed(f"can't convert {_go_type(value)} to float")
 
 

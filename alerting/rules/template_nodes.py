@@ -1,8 +1,8 @@
 """The tree of a template, and its parser: a subset of Go's text/template (go/src/text/template/parse).
 
-Taken: text, trim marks, comments, pipelines with parentheses, fields, variables and their declaration, strings,
-numbers, `if`, `else`, `else if`, `with`, `end`. What Go and Prometheus have beyond that parses where it can and fails
-when it is expanded, as a template that fails in Prometheus does: the alert fires all the same.
+Taken: text, trim marks, comments, pipelines with parentheses and fields behind them, fields, variables and their
+declaration, strings, numbers, `if`, `else`, `else if`, `with`, `range` with one or two variables, `break`, `continue`,
+`define`, `template`, `block`, `end`. Methods of Go's types (`.Format` of a time) fail when they are expanded.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import re
 
 import msgspec
 
-from alerting.rules.lexer import ExpressionError
-from alerting.rules.lexer import tokens as lex
+from collector.metrics.promql.quoting import BadEscape, unquote
 from deckwatch.runtime.faults import Reject
 
 
@@ -43,7 +42,7 @@ class Function(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    operands: tuple[Value | Path | Function | Pipeline, ...]
+    operands: tuple[Operand, ...]
 
 
 class Pipeline(msgspec.Struct, frozen=True):
@@ -60,14 +59,47 @@ class Branch(msgspec.Struct, frozen=True):
     otherwise: tuple[Node, ...]
 
 
-class Later(msgspec.Struct, frozen=True):
-    """An action of Go's that this version does not carry out."""
+class Chain(msgspec.Struct, frozen=True):
+    """`(query "up" | first).Labels.job`"""
 
-    keyword: str
+    pipeline: Pipeline
+    fields: tuple[str, ...]
+    at: int
+    source: str
+
+
+class Range(msgspec.Struct, frozen=True):
+    """`declares`: variables of the element, or of its key and itself."""
+
+    over: Pipeline
+    declares: tuple[str, ...]
+    body: tuple[Node, ...]
+    otherwise: tuple[Node, ...]
     at: int
 
 
-Node = Text | Pipeline | Branch | Later
+class Jump(msgspec.Struct, frozen=True):
+    """`break` or `continue`."""
+
+    ends: bool
+
+
+class Call(msgspec.Struct, frozen=True):
+    """`{{template "name" pipeline}}`"""
+
+    name: str
+    data: Pipeline | None
+    at: int
+
+
+Operand = Value | Path | Function | Pipeline | Chain
+Node = Text | Pipeline | Branch | Range | Jump | Call
+
+
+class Parsed(msgspec.Struct, frozen=True):
+    nodes: tuple[Node, ...]
+    defined: dict[str, tuple[Node, ...]]
+
 
 _ACTION = re.compile(
     r"\{\{(?P<trim_left>-[ \t\r\n])?(?P<body>(?:\"(?:\\.|[^\"\\\n])*\"|`[^`]*`|/\*.*?\*/|(?!\}\}).)*?)"
@@ -81,7 +113,6 @@ _TOKEN = re.compile(
     | (?P<word>[A-Za-z_][A-Za-z0-9_]*) | (?P<mark>:=|[|()=,])""",
     re.VERBOSE,
 )
-_LATER_KEYWORDS = ("range", "define", "template", "block", "break", "continue")
 _MAX_DEPTH = 30
 
 Token = tuple[str, str, int]
@@ -93,7 +124,7 @@ class _Action(msgspec.Struct, frozen=True):
     at: int
 
 
-def parse_template(text: str, functions: frozenset[str], variables: frozenset[str]) -> tuple[Node, ...]:
+def parse_template(text: str, functions: frozenset[str], variables: frozenset[str]) -> Parsed:
     """Raises TemplateError. `functions` are the names that exist, `variables` those declared from outside."""
     return _Parser(_pieces(text), functions, variables).parse()
 
@@ -140,12 +171,14 @@ class _Parser:
         self._functions = functions
         self._variables = set(variables)
         self._depth = 0
+        self._ranges = 0
+        self._defined: dict[str, tuple[Node, ...]] = {}
 
-    def parse(self) -> tuple[Node, ...]:
+    def parse(self) -> Parsed:
         nodes, ending = self._body()
         if ending is not None:
             raise TemplateError(f"unexpected {{{{{ending.tokens[0][1]}}}}}")
-        return nodes
+        return Parsed(nodes, self._defined)
 
     def _body(self) -> tuple[tuple[Node, ...], _Action | None]:
         """Nodes up to an `else` or `end`, which is handed back."""
@@ -161,22 +194,72 @@ class _Parser:
             keyword = piece.tokens[0][1]
             if keyword in ("else", "end"):
                 return tuple(nodes), piece
-            if keyword in ("if", "with"):
-                nodes.append(self._branch(keyword, piece.tokens[1:]))
-            elif keyword in _LATER_KEYWORDS:
-                nodes.append(self._later(keyword, piece))
-            else:
-                nodes.append(self._pipeline(piece.tokens))
+            node = self._action(keyword, piece)
+            if node is not None:
+                nodes.append(node)
         return tuple(nodes), None
 
-    def _later(self, keyword: str, piece: _Action) -> Later:
-        if keyword in ("range", "define", "block"):  # they have bodies
-            _, ending = self._body()
-            while ending is not None and ending.tokens[0][1] == "else":
-                _, ending = self._body()
-            if ending is None:
-                raise TemplateError(f"unexpected end: {{{{{keyword}}}}} has no {{{{end}}}}")
-        return Later(keyword, piece.at)
+    def _action(self, keyword: str, piece: _Action) -> Node | None:
+        rest = piece.tokens[1:]
+        match keyword:
+            case "if" | "with":
+                return self._branch(keyword, rest)
+            case "range":
+                return self._range(rest, piece.at)
+            case "break" | "continue":
+                if not self._ranges:
+                    raise TemplateError(f"{{{{{keyword}}}}} outside {{{{range}}}}")
+                return Jump(keyword == "break")
+            case "define":
+                self._define(keyword, piece)
+                return None
+            case "template":
+                name, data = self._name(keyword, piece)
+                return Call(name, self._pipeline(data) if data else None, piece.at)
+            case "block":
+                name, data = self._define(keyword, piece)
+                return Call(name, self._pipeline(data), piece.at)
+        return self._pipeline(piece.tokens)
+
+    def _name(self, keyword: str, piece: _Action) -> tuple[str, tuple[Token, ...]]:
+        rest = piece.tokens[1:]
+        if not rest or rest[0][0] != "string":
+            raise TemplateError(f"{keyword} needs a name in quotes at character {piece.at + 1}")
+        return _unquoted(rest[0][1], rest[0][2]), rest[1:]
+
+    def _define(self, keyword: str, piece: _Action) -> tuple[str, tuple[Token, ...]]:
+        """The body has no variables but $."""
+        name, rest = self._name(keyword, piece)
+        if keyword == "block" and not rest:
+            raise TemplateError("missing value for block clause")
+        self._enter()
+        scope, self._variables = self._variables, set()
+        ranges, self._ranges = self._ranges, 0
+        body, ending = self._body()
+        self._must_end(keyword, ending)
+        self._variables, self._ranges = scope, ranges
+        self._depth -= 1
+        self._defined[name] = body
+        return name, rest
+
+    def _range(self, tokens: tuple[Token, ...], at: int) -> Range:
+        self._enter()
+        scope = set(self._variables)
+        declares, tokens = _declared(tokens)
+        if not tokens:
+            raise TemplateError("missing value for range")
+        over = self._pipeline(tokens)
+        self._variables.update(declares)
+        self._ranges += 1
+        body, ending = self._body()
+        self._ranges -= 1
+        otherwise: tuple[Node, ...] = ()
+        if ending is not None and ending.tokens[0][1] == "else":
+            otherwise, ending = self._body()
+        self._must_end("range", ending)
+        self._variables = scope
+        self._depth -= 1
+        return Range(over, declares, body, otherwise, at)
 
     def _branch(self, keyword: str, tokens: tuple[Token, ...]) -> Branch:
         self._enter()
@@ -209,7 +292,7 @@ class _Parser:
             declares = tokens[0][1]
             tokens = tokens[2:]
         commands: list[Command] = []
-        operands: list[Value | Path | Function | Pipeline] = []
+        operands: list[Operand] = []
         place = 0
         while place < len(tokens):
             kind, text, at = tokens[place]
@@ -219,9 +302,11 @@ class _Parser:
             elif text == "(" and kind == "mark":
                 closing = _closing(tokens, place)
                 self._enter()
-                operands.append(self._pipeline(tokens[place + 1 : closing]))
+                inner = self._pipeline(tokens[place + 1 : closing])
                 self._depth -= 1
-                place = closing
+                chained = _fields_behind(tokens, closing)
+                operands.append(Chain(inner, chained, at, tokens[closing + 1][1]) if chained else inner)
+                place = closing + bool(chained)
             else:
                 operands.append(self._operand(kind, text, at))
             place += 1
@@ -230,10 +315,10 @@ class _Parser:
             self._variables.add(declares)
         return Pipeline(tuple(commands), declares)
 
-    def _command(self, operands: list[Value | Path | Function | Pipeline], at: int, *, first: bool) -> Command:
+    def _command(self, operands: list[Operand], at: int, *, first: bool) -> Command:
         if not operands:
             raise TemplateError(f"missing value for command at character {at + 1}")
-        if not first and not isinstance(operands[0], Function | Path):
+        if not first and not isinstance(operands[0], Function | Path | Chain):
             raise TemplateError(f"non executable command in pipeline at character {at + 1}")
         return Command(tuple(operands))
 
@@ -277,8 +362,29 @@ def _closing(tokens: tuple[Token, ...], opening: int) -> int:
     raise TemplateError(f"unclosed left paren at character {tokens[opening][2] + 1}")
 
 
+def _declared(tokens: tuple[Token, ...]) -> tuple[tuple[str, ...], tuple[Token, ...]]:
+    """`$x :=` or `$key, $x :=` before a range's pipeline."""
+    marks = [text for _, text, _ in tokens[:4]]
+    kinds = [kind for kind, _, _ in tokens[:4]]
+    if marks[1:2] == [":="] and kinds[0] == "path":
+        return (marks[0],), tokens[2:]
+    if marks[1:2] == [","] and marks[3:4] == [":="] and kinds[0] == kinds[2] == "path":
+        return (marks[0], marks[2]), tokens[4:]
+    return (), tokens
+
+
+def _fields_behind(tokens: tuple[Token, ...], closing: int) -> tuple[str, ...]:
+    """Of `(...).Labels.job`: what touches the parenthesis."""
+    if closing + 1 >= len(tokens):
+        return ()
+    kind, text, at = tokens[closing + 1]
+    if kind != "path" or not text.startswith(".") or text == "." or at != tokens[closing][2] + 1:
+        return ()
+    return tuple(text.split(".")[1:])
+
+
 def _unquoted(text: str, at: int) -> str:
     try:
-        return lex(text)[0].text
-    except ExpressionError as error:
-        raise TemplateError(f"{error.problem} at character {at + 1}") from None
+        return unquote(text)
+    except BadEscape as error:
+        raise TemplateError(f"{error} at character {at + 1}") from None

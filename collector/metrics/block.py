@@ -82,11 +82,13 @@ class Block:
 
 
 def series_labels(host: str, target: Labels, column: Column) -> Labels:
-    """Sorted, with `__name__` and `host`. A `host` label of the target's own becomes `exported_host`."""
+    """Sorted, with `__name__` and `host`. A `host` label of the target's own becomes `exported_host`, but where there
+    is no host that measured it: a series that was computed keeps the label that it was computed with."""
     merged = {**dict(target), **dict(column.labels)}
-    if HOST_LABEL in merged:
-        merged["exported_host"] = merged[HOST_LABEL]
-    merged[HOST_LABEL] = host
+    if host:
+        if HOST_LABEL in merged:
+            merged["exported_host"] = merged[HOST_LABEL]
+        merged[HOST_LABEL] = host
     merged[NAME_LABEL] = column.name
     return tuple(sorted((name, value) for name, value in merged.items() if value))
 

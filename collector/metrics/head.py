@@ -8,16 +8,15 @@ anything by it; *absent* (never seen).
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
 from collector.metrics.block import HOST_LABEL, Block, Floats, Schema
 from collector.metrics.events import EventLog
-from collector.metrics.history import History
 from collector.metrics.selector import NAME_LABEL, Selector
-from collector.metrics.series import Sample, Vector, Windows
+from collector.metrics.series import Sample, Vector
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.model import Column, Event, Gap, Labels, Samples, StreamId
@@ -41,7 +40,7 @@ class _Feed:
 
 
 class Head:
-    """A SampleConsumer and a SeriesSource. Lives in the event loop's thread."""
+    """A SampleConsumer. Lives in the event loop's thread; `agents` and what builds on it may be asked from any."""
 
     def __init__(
         self,
@@ -54,10 +53,8 @@ class Head:
         self._clock = clock
         self._silent_ns = int(silent_after_s * 1e9)
         self._forget_ns = int(forget_agent_after_s * 1e9)
-        self._started_ns = clock.now_ns()
         self._feeds: dict[tuple[str, str, str], _Feed] = {}
         self._schemas: dict[tuple[Column, ...], Schema] = {}
-        self.history = History()
         self.events = EventLog()
         self._stale_frames = Counter(
             "deckwatch_collector_sample_frames_ignored_total",
@@ -110,30 +107,12 @@ class Head:
 
     # Out --------------------------------------------------------------------------------------------------------
 
-    def vector(self, selector: Selector, at_ns: int, *, tenant: str = "default") -> Vector:
-        return self.instant(tenant, selector, at_ns)
-
     def instant(self, tenant: str, selector: Selector, at_ns: int) -> Vector:
-        samples = list(self._agent_samples(tenant, selector, at_ns))
-        unknown: list[Labels] = []
-        for block in self._blocks(tenant):
-            known = self._is_known(block, at_ns)
-            for position in self._matching(block, selector):
-                value = float(block.values[position])
-                if value != value:
-                    continue
-                labels = block.labels(position)
-                if known:
-                    samples.append(Sample(labels, value))
-                else:
-                    unknown.append(labels)
-        return Vector(tuple(samples), tuple(unknown))
+        """`series.Newest` of the agents' own series: are they up, how old is what they sent."""
+        return Vector(tuple(self._agent_samples(tenant, selector, at_ns)))
 
-    def window(self, tenant: str, selector: Selector, start_ns: int, end_ns: int) -> Windows:
-        """Only for the names that `history.keep` was told of."""
-        unknown = set(self.instant(tenant, selector, end_ns).unknown)
-        windows = self.history.windows(tenant, selector, start_ns, end_ns)
-        return Windows(tuple(window for window in windows if window.labels not in unknown), tuple(unknown))
+    def tenants(self) -> set[str]:
+        return {feed.tenant for feed in list(self._feeds.values())}
 
     def known_blocks(self, tenant: str, at_ns: int) -> list[Block]:
         return [block for block in self._blocks(tenant) if self._is_known(block, at_ns)]
@@ -141,7 +120,7 @@ class Head:
     def agents(self, tenant: str) -> dict[str, int]:
         """Host -> time of its newest sample in Unix ns."""
         newest: dict[str, int] = {}
-        for feed in self._feeds.values():
+        for feed in list(self._feeds.values()):
             if feed.tenant == tenant:
                 newest[feed.host] = max(newest.get(feed.host, 0), feed.newest_ns)
         return newest
@@ -151,22 +130,16 @@ class Head:
         newest = self.agents(tenant).get(host)
         return newest is not None and at_ns - newest > self._silent_ns
 
-    def is_awaited(self, tenant: str, host: str, last_seen_ns: int, at_ns: int) -> bool:
-        """A series of that host was last seen before we started: may it still come? All that a host has comes again
-        within the time after which it would count as silent."""
-        if last_seen_ns >= self._started_ns:
-            return False
-        first = [feed.first_ns for feed in self._feeds.values() if (feed.tenant, feed.host) == (tenant, host)]
-        if not first:
-            return at_ns - self._started_ns < self._forget_ns
-        return at_ns - min(first) < self._silent_ns
+    def first_heard_ns(self, tenant: str, host: str) -> int | None:
+        """When its agent was first heard of here, by our clock; None: never."""
+        feeds = list(self._feeds.values())
+        return min((feed.first_ns for feed in feeds if (feed.tenant, feed.host) == (tenant, host)), default=None)
 
     def forget_old(self, now_ns: int) -> None:
-        """Let go of agents that have been silent for very long, and of history out of every rule's reach."""
+        """Let go of agents that have been silent for very long."""
         for key, feed in list(self._feeds.items()):
             if now_ns - feed.newest_ns > self._forget_ns:
                 del self._feeds[key]
-        self.history.forget_before(now_ns)
 
     # Inside -----------------------------------------------------------------------------------------------------
 
@@ -212,11 +185,6 @@ class Head:
             return
         else:
             block.update(schema, ts_ns, values)
-        for name in self.history.names & schema.positions.keys():
-            for position in schema.positions[name]:
-                value = float(values[position])
-                if value == value:
-                    self.history.add(feed.tenant, name, block.labels(position), ts_ns, value)
 
     def _blocks(self, tenant: str) -> Iterator[Block]:
         for feed in self._feeds.values():
@@ -225,16 +193,6 @@ class Head:
 
     def _is_known(self, block: Block, at_ns: int) -> bool:
         return at_ns - block.ts_ns <= self._silent_ns
-
-    def _matching(self, block: Block, selector: Selector) -> Iterator[int]:
-        for name in self._names(block.schema.positions, selector):
-            for position in block.schema.positions[name]:
-                if selector.takes_labels(dict(block.labels(position))):
-                    yield position
-
-    def _names(self, known: Iterable[str], selector: Selector) -> list[str]:
-        names = [selector.name] if selector.name else known
-        return [name for name in names if name in known and selector.takes_name(name)]
 
     def _agent_samples(self, tenant: str, selector: Selector, at_ns: int) -> Iterator[Sample]:
         names = [name for name in (UP, AGE) if selector.takes_name(name)]

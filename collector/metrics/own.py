@@ -8,13 +8,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from collector.metrics.selector import NAME_LABEL, Selector
-from collector.metrics.series import Sample, Vector, Windows
+from collector.metrics.series import Sample, Vector
 from deckwatch.wire.model import DEFAULT_TENANT
 
 
 class OwnSeries:
-    """A SeriesSource over a registry, for the default tenant: own metrics count over all tenants. Newest values only:
-    nothing of their past is kept here."""
+    """The newest values of a registry, for the default tenant: own metrics count over all tenants."""
 
     def __init__(self, registry: CollectorRegistry, *, prefix: str = "deckwatch_") -> None:
         self._registry = registry
@@ -38,6 +37,3 @@ class OwnSeries:
         if selector.name:
             return self._registry.restricted_registry([selector.name]).collect()
         return self._registry.collect()
-
-    def window(self, tenant: str, selector: Selector, start_ns: int, end_ns: int) -> Windows:
-        return Windows()

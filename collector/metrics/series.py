@@ -1,8 +1,7 @@
-"""Series and vectors, and whoever can answer for them. The seam that the PromQL engine will stand on."""
+"""Values of series at one time, and whoever has the newest ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -24,49 +23,12 @@ class Vector(msgspec.Struct, frozen=True):
     unknown: tuple[Labels, ...] = ()
 
 
-class Window(msgspec.Struct, frozen=True):
-    """The samples of one series in a range: (Unix ns, value), oldest first."""
-
-    labels: Labels
-    points: tuple[tuple[int, float], ...]
-
-
-class Windows(msgspec.Struct, frozen=True):
-    series: tuple[Window, ...] = ()
-    unknown: tuple[Labels, ...] = ()
-
-
-class SeriesSource(Protocol):
-    """Answers for the series of one or more tenants. Both calls are cheap, don't block and change nothing."""
+class Newest(Protocol):
+    """Answers for the newest values of some series. Cheap, from any thread; changes nothing."""
 
     def instant(self, tenant: str, selector: Selector, at_ns: int) -> Vector:
         """The newest sample of each matching series that is neither ended nor unknown at `at_ns`."""
         ...
-
-    def window(self, tenant: str, selector: Selector, start_ns: int, end_ns: int) -> Windows:
-        """The samples in (start_ns, end_ns] of each matching series of which some are kept."""
-        ...
-
-
-class Sources:
-    """Several sources as one. Names don't overlap between them in practice; where they do, both answer."""
-
-    def __init__(self, sources: Iterable[SeriesSource]) -> None:
-        self._sources = tuple(sources)
-
-    def instant(self, tenant: str, selector: Selector, at_ns: int) -> Vector:
-        vectors = [source.instant(tenant, selector, at_ns) for source in self._sources]
-        return Vector(
-            samples=tuple(sample for vector in vectors for sample in vector.samples),
-            unknown=tuple(labels for vector in vectors for labels in vector.unknown),
-        )
-
-    def window(self, tenant: str, selector: Selector, start_ns: int, end_ns: int) -> Windows:
-        parts = [source.window(tenant, selector, start_ns, end_ns) for source in self._sources]
-        return Windows(
-            series=tuple(window for part in parts for window in part.series),
-            unknown=tuple(labels for part in parts for labels in part.unknown),
-        )
 
 
 def without_name(labels: Labels) -> Labels:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,8 @@ from alerting.settings import AlertingSettings, WebhookSettings
 from collector.api.metrics import MetricsApi
 from collector.metrics.exposition import Exposition
 from collector.metrics.head import Head
+from collector.metrics.tsdb.settings import HistorySettings
+from collector.metrics.tsdb.store import SampleStore
 from collector.records import RecordFrame
 from deckwatch.runtime.clock import SystemClock
 from deckwatch.runtime.faults import Unusable
@@ -73,7 +75,15 @@ def now_samples(used_bytes: float) -> Samples:
 
 
 class Desk:
-    def __init__(self, path: Path, hook: WebhookReceiver | None, text: str = RULES, **options: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        hook: WebhookReceiver | None,
+        text: str = RULES,
+        globs: Sequence[str] | None = None,
+        **options: float,
+    ) -> None:
+        path.mkdir(exist_ok=True)
         self.rules = path / "rules.yml"
         if not self.rules.exists():
             self.rules.write_text(text)
@@ -89,18 +99,33 @@ class Desk:
             **options,  # type: ignore[arg-type]
         )
         self.replayed = True
+        self.history = SampleStore(path / "samples", HistorySettings(), self.clock, self.registry)
         self.alerting = Alerting(
             settings,
-            [str(path / "*.yml")],
+            [str(path / "*.yml")] if globs is None else globs,
             path / "data",
             self.head,
             self.clock,
             self.registry,
+            history=self.history.source,
+            keep=self.keep,
             replayed=lambda: self.replayed,
         )
 
+    async def keep(self, frames: Sequence[tuple[str, Samples]], *, durable: bool) -> None:
+        for host, samples in frames:
+            self.history.take(host, samples)
+        if durable:
+            self.history.commit(self.history.position())
+
+    def take(self, seq: int, host: str, samples: Samples) -> None:
+        """As the pipeline does."""
+        self.history.take(host, samples)
+        self.head.take_samples(seq, host, samples)
+
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
+        await asyncio.to_thread(self.alerting._evaluator.warm)  # what is measured is not how kernels are loaded
         task = asyncio.create_task(self.alerting.run())
         await asyncio.sleep(0)
         try:
@@ -110,6 +135,7 @@ class Desk:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             await self.alerting.stop()
+            self.history.close()
 
     async def delivered(self, count: int) -> None:
         """The receiver's answer was noted too: what it was told is told once."""
@@ -163,9 +189,9 @@ async def test_from_a_line_to_the_webhook_in_less_than_two_seconds(tmp_path: Pat
 async def test_a_metric_rule_fires_after_for_and_resolves(tmp_path: Path, hook: WebhookReceiver) -> None:
     desk = Desk(tmp_path, hook)
     async with desk.open():
-        desk.head.take_samples(0, "h1", now_samples(2e6))
+        desk.take(0, "h1", now_samples(2e6))
         (fired,) = await hook.wait(1)
-        desk.head.take_samples(1, "h1", now_samples(5e5))
+        desk.take(1, "h1", now_samples(5e5))
         got = await hook.wait(2)
     assert fired.body["alerts"][0]["labels"]["name"] == "web"
     assert [message.body["status"] for message in got] == ["firing", "resolved"]
@@ -176,12 +202,12 @@ async def test_a_silent_agent_resolves_nothing(tmp_path: Path, hook: WebhookRece
     desk = Desk(tmp_path, hook, silent_after_s=0.6)
     async with desk.open():
         for seq in range(4):
-            desk.head.take_samples(seq, "h1", now_samples(2e6))
+            desk.take(seq, "h1", now_samples(2e6))
             await asyncio.sleep(0.2)
         await hook.wait(1)
         await asyncio.sleep(1.5)
         assert len(hook.got) == 1
-        desk.head.take_samples(9, "h1", now_samples(5e5))
+        desk.take(9, "h1", now_samples(5e5))
         await hook.wait(2)
 
 
@@ -229,17 +255,17 @@ async def test_after_a_restart_an_alert_waits_for_its_series(tmp_path: Path, hoo
     """The head is empty then, which says nothing about the container."""
     desk = Desk(tmp_path, hook)
     async with desk.open():
-        desk.head.take_samples(0, "h1", now_samples(2e6))
+        desk.take(0, "h1", now_samples(2e6))
         await hook.wait(1)
         await desk.delivered(1)
     again = Desk(tmp_path, hook)
     async with again.open():
         await asyncio.sleep(0.7)
         assert len(hook.got) == 1
-        again.head.take_samples(1, "h1", now_samples(3e6))
+        again.take(1, "h1", now_samples(3e6))
         await asyncio.sleep(0.5)
         assert len(hook.got) == 1
-        again.head.take_samples(2, "h1", now_samples(1e5))
+        again.take(2, "h1", now_samples(1e5))
         got = await hook.wait(2)
     assert got[1].body["status"] == "resolved"
 
@@ -247,7 +273,7 @@ async def test_after_a_restart_an_alert_waits_for_its_series(tmp_path: Path, hoo
 async def test_the_api_has_prometheus_shape(tmp_path: Path) -> None:
     desk = Desk(tmp_path, None)
     async with desk.open(), desk.api() as (session, server):
-        desk.head.take_samples(0, "h1", now_samples(2e6))
+        desk.take(0, "h1", now_samples(2e6))
         await asyncio.sleep(1)
         async with session.get(server.make_url("/api/v1/rules")) as response:
             rules = await response.json()
@@ -276,7 +302,7 @@ async def test_the_api_has_prometheus_shape(tmp_path: Path) -> None:
 async def test_its_series_stand_in_metrics(tmp_path: Path) -> None:
     desk = Desk(tmp_path, None)
     async with desk.open(), desk.api() as (session, server):
-        desk.head.take_samples(0, "h1", now_samples(2e6))
+        desk.take(0, "h1", now_samples(2e6))
         desk.alerting.consumers().consume(now_frame(0, Line("boom", "error")))
         await asyncio.sleep(1)
         async with session.get(server.make_url("/metrics")) as response:
@@ -290,13 +316,9 @@ async def test_its_series_stand_in_metrics(tmp_path: Path) -> None:
 
 
 async def test_a_glob_that_matches_nothing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    clock, registry = SystemClock(), CollectorRegistry()
-    globs = [str(tmp_path / "rulse/*.yml")]
-    alerting = Alerting(
-        AlertingSettings(builtin_rules=False), globs, tmp_path / "data", Head(clock, registry), clock, registry
-    )
-    assert f"rules {globs[0]}: no such file" in caplog.text
-    await alerting.stop()
+    desk = Desk(tmp_path / "elsewhere", None, globs=[str(tmp_path / "rulse/*.yml")])
+    assert f"rules {tmp_path}/rulse/*.yml: no such file" in caplog.text
+    await desk.alerting.stop()
 
 
 async def test_files_are_loaded_again_when_they_change(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -309,12 +331,12 @@ async def test_files_are_loaded_again_when_they_change(tmp_path: Path, caplog: p
 
     async with desk.open():
         assert "Rules: 3 rules in 1 file; nobody is told: give --webhook URL" in caplog.text
-        desk.rules.write_text("groups: [{name: a, rules: [{alert: X, expr: 'up =='}, {alert: Y, expr: sum(up)}]}]\n")
+        desk.rules.write_text("groups: [{name: a, rules: [{alert: X, expr: 'up =='}, {alert: Y, expr: nope(up)}]}]\n")
         await good(0)
         assert desk.registry.get_sample_value("deckwatch_alerting_rules") == 3
         assert "those loaded before stay in force" in caplog.text
         assert 'group "a", rule 1 "X": could not parse expression' in caplog.text
-        assert "sum() is not supported" in caplog.text
+        assert "unknown function" in caplog.text
         desk.rules.write_text("groups: [{name: a, rules: [{alert: X, expr: up}]}]\n")
         await good(1)
         assert desk.registry.get_sample_value("deckwatch_alerting_rules") == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -14,19 +14,21 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from alerting.app import Alerting, attach
+from alerting.rules.asking import ask
 from alerting.rules.builtin import BUILTIN
-from alerting.rules.expression import Query
 from alerting.rules.files import load_rules, rule_paths
 from alerting.rules.model import AlertRule
 from alerting.settings import AlertingSettings, WebhookSettings
 from collector.app import DATA_VERSION, Collector
 from collector.metrics.head import Head
+from collector.metrics.promql.memory import MemorySource
+from collector.metrics.promql.settings import PromqlSettings
 from collector.settings import CollectorSettings
 from deckwatch.runtime.clock import SystemClock
 from deckwatch.runtime.datadir import DataDir
 from deckwatch.runtime.settings import Secret
-from deckwatch.wire.model import Labels
-from tests.alerting.memory_source import MemorySource, labels
+from deckwatch.wire.model import Labels, Samples
+from tests.alerting.live_series import labels, rule_source
 from tests.fixtures.promtool import promtool
 from tests.fixtures.push import Pusher, Stream
 from tests.fixtures.webhook_receiver import WebhookReceiver, webhook_receiver
@@ -83,15 +85,24 @@ WEB = {"host": "a", "container": "web"}
     ],
 )
 def test_when_they_fire(series: Labels, value: float, alerts: list[str]) -> None:
-    query = Query(MemorySource({series: [(0, value)]}), "default")
-    assert [name for name, rule in rules().items() if rule.expression.evaluate(S, query).samples] == alerts
+    source = rule_source({series: [(0, value)]}, at_s=1)
+    fired = [
+        name for name, rule in rules().items() if ask(rule.expression, 1000, source, PromqlSettings()).vector.samples
+    ]
+    assert fired == alerts
+
+
+async def keep_nothing(frames: Sequence[tuple[str, Samples]], *, durable: bool) -> None: ...
 
 
 @pytest.mark.parametrize(("on", "groups"), [(True, 1), (False, 0)])
 def test_the_off_switch(tmp_path: Path, on: bool, groups: int) -> None:
     registry, clock = CollectorRegistry(), SystemClock()
     settings = AlertingSettings(builtin_rules=on)
-    alerting = Alerting(settings, (), tmp_path, Head(clock, registry), clock, registry)
+    head = Head(clock, registry)
+    alerting = Alerting(
+        settings, (), tmp_path, head, clock, registry, history=lambda tenant: MemorySource(), keep=keep_nothing
+    )
     assert len(alerting._evaluator.groups) == groups
     assert registry.get_sample_value("deckwatch_alerting_rules") == 6 * groups
     assert alerting._loaded_rules == 0  # what the user is told of is what the user gave

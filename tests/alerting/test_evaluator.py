@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,19 @@ from alerting.notify.notifier import Notifier
 from alerting.notify.receivers import receivers
 from alerting.rules.evaluator import Evaluator, EvaluatorMetrics
 from alerting.rules.files import load_rules
+from alerting.rules.keeping import Keeper
 from alerting.rules.published import Published
 from alerting.rules.runs import GroupRun
+from alerting.rules.sources import RuleSource
 from alerting.rules.state import Change, Surroundings
 from alerting.settings import WebhookSettings
 from alerting.state_store import Receipt, StateStore
-from collector.metrics.selector import Selector
-from collector.metrics.series import Sources
+from collector.metrics.promql.settings import PromqlSettings
+from collector.metrics.selector import Matcher, MatchOp, Selector
+from deckwatch.runtime.clock import SystemClock
 from deckwatch.runtime.settings import Secret
-from tests.alerting.memory_source import MemorySource, labels
+from deckwatch.wire.model import Labels, Samples
+from tests.alerting.live_series import Silent, labels, memory
 
 S = 1_000_000_000
 T = 1_000_000 * S
@@ -40,10 +45,10 @@ class Desk:
         self.path = path
         self.registry = CollectorRegistry()
         self.store = StateStore(path / "alerts.sqlite")
-        self.source = MemorySource(
-            {labels("temperature", room="a"): [(0, 90)], labels("temperature", room="b"): [(0, 60)]}
-        )
+        self.values = {labels("temperature", room="a"): 90.0, labels("temperature", room="b"): 60.0}
+        self.silent: dict[Labels, float] = {}
         self.published = Published()
+        self.kept: list[Samples] = []
         notifier = Notifier(
             self.store,
             receivers([WebhookSettings(name="r", url=Secret("http://127.0.0.1:1"))]),
@@ -52,16 +57,24 @@ class Desk:
             repeat_interval_ns=3600 * S,
         )
         self.evaluator = Evaluator(
-            Sources((self.source, self.published)),
+            self.source,
             self.store,
             notifier,
             EvaluatorMetrics(self.registry),
             self.published,
+            Keeper(self.keep, SystemClock(), self.registry),
             Surroundings({}, "http://me"),
+            PromqlSettings(),
             told=lambda: None,
-            is_awaited=lambda tenant, rule, alert, at_ns: False,
         )
         self.load(rules)
+
+    def source(self, tenant: str, at_ms: int) -> RuleSource:
+        now = {series: [(at_ms / 1000, value)] for series, value in self.values.items()}
+        return RuleSource(tenant, memory(now), (self.published, Silent(self.silent)), at_ms)
+
+    async def keep(self, frames: Sequence[tuple[str, Samples]], *, durable: bool) -> None:
+        self.kept += [samples for _, samples in frames]
 
     def load(self, rules: str, at_ns: int = T) -> None:
         (self.path / "rules.yml").write_text(rules)
@@ -96,26 +109,31 @@ def test_states_and_messages(tmp_path: Path) -> None:
     assert desk.told() == [{"a": "firing"}]
     assert desk.evaluate(30) == ["Warm a fired", "Warm b fired"]
     assert desk.told() == [{"a": "firing"}, {"a": "firing", "b": "firing"}]
-    desk.source.series[labels("temperature", room="a")] = [(0, 70)]
+    desk.values[labels("temperature", room="a")] = 70
     assert desk.evaluate(40) == ["Hot a resolved"]
     assert desk.told()[2:] == [{"a": "resolved"}]
     health = [run.health.health for run in desk.group.rules]
     assert health == ["ok", "ok", "ok"]
 
 
+EVERY = Selector("", (Matcher("__name__", MatchOp.NOT_EQUAL, ""),))
+
+
 def test_published_series(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.evaluate(0)
+    at_ms = T // 1_000_000
     found = {
-        dict(sample.labels)["__name__"]: (dict(sample.labels), sample.value)
-        for sample in desk.published.instant("default", Selector(""), T).samples
-        if dict(sample.labels)["room"] == "a"
+        dict(points.labels)["__name__"]: (dict(points.labels), points.times_ms, points.values)
+        for points in desk.published.live("default", EVERY, at_ms, at_ms, at_ms).points
+        if dict(points.labels)["room"] == "a"
     }
-    assert found["ALERTS_FOR_STATE"][1] == 1_000_000.0
-    assert found["hot_now"] == ({"__name__": "hot_now", "room": "a", "unit": "C"}, 90.0)
-    assert not desk.published.instant("blue", Selector(""), T).samples
+    assert found["ALERTS_FOR_STATE"][2] == (1_000_000.0,)
+    assert found["hot_now"] == ({"__name__": "hot_now", "room": "a", "unit": "C"}, (at_ms,), (90.0,))
+    assert not desk.published.live("default", EVERY, at_ms + 1, at_ms + 5, at_ms + 5).points
+    assert not desk.published.live("blue", EVERY, at_ms, at_ms, at_ms).points
     desk.load("groups: [{name: other, rules: []}]\n")
-    assert not desk.published.instant("default", Selector(""), T).samples
+    assert not desk.published.live("default", EVERY, at_ms, at_ms, at_ms).points
 
 
 def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -155,9 +173,9 @@ def test_what_can_not_be_saved_did_not_happen(tmp_path: Path, caplog: pytest.Log
 
 def test_an_error_leaves_the_rule_as_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk(tmp_path, RULES.replace("severity: page", "severity: page, room: same"))
-    desk.source.series[labels("temperature", room="b")] = [(0, 0)]
+    desk.values[labels("temperature", room="b")] = 0
     desk.evaluate(0)
-    desk.source.series[labels("temperature", room="b")] = [(0, 95)]
+    desk.values[labels("temperature", room="b")] = 95
     desk.evaluate(10)
     hot = desk.group.rules[0]
     assert hot.health.health == "err"
@@ -169,9 +187,9 @@ def test_an_error_leaves_the_rule_as_it_was(tmp_path: Path, caplog: pytest.LogCa
 
 def test_too_many_alerts_clear_the_rule(tmp_path: Path) -> None:
     desk = Desk(tmp_path, RULES.replace("name: g\n", "name: g\n  limit: 1\n"))
-    desk.source.series[labels("temperature", room="b")] = [(0, 0)]
+    desk.values[labels("temperature", room="b")] = 0
     assert "Hot a fired" in desk.evaluate(0)
-    desk.source.series[labels("temperature", room="b")] = [(0, 95)]
+    desk.values[labels("temperature", room="b")] = 95
     assert "Hot a resolved" in desk.evaluate(10)
     assert desk.group.rules[0].health.error == "exceeded limit of 1 with 2 alerts"
 
@@ -253,3 +271,93 @@ def test_changes_are_counted(tmp_path: Path) -> None:
     fired = {"change": Change.FIRED.value}
     assert desk.registry.get_sample_value("deckwatch_alerting_alert_changes_total", fired) == 1
     assert desk.registry.get_sample_value("deckwatch_alerting_rule_evaluations_total", {"outcome": "ok"}) == 3
+
+
+CHAIN = """
+groups:
+- name: g
+  rules:
+  - {record: room:temperature:max, expr: max by (room) (temperature)}
+  - {alert: Warm, expr: 'room:temperature:max > 70'}
+  - {alert: Quiet, expr: 'absent(temperature{room="a"})', labels: {room: a}}
+  - {alert: Few, expr: count(temperature) < 2, labels: {room: all}}
+"""
+
+
+def test_rules_see_what_those_before_them_recorded_at_the_same_time(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, CHAIN)
+    assert desk.evaluate(0) == ["Warm a fired"]
+    desk.values[labels("temperature", room="b")] = 80
+    assert desk.evaluate(60) == ["Warm b fired"]
+    desk.values[labels("temperature", room="a")] = 10
+    assert desk.evaluate(120) == ["Warm a resolved"]
+
+
+def test_what_is_unknown_neither_resolves_nor_fires_as_absent(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, CHAIN)
+    desk.evaluate(0)
+    room = labels("temperature", room="a")
+    desk.silent[room] = desk.values.pop(room)
+    assert desk.evaluate(60) == []  # not even by way of the recorded series
+    assert desk.evaluate(120) == []
+    del desk.silent[room]
+    assert desk.evaluate(180) == ["Few all fired", "Quiet a fired", "Warm a resolved"]
+
+
+def test_alerts_with_other_labels_are_judged_while_something_is_unknown(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, CHAIN)
+    desk.silent[labels("temperature", room="c")] = 99
+    assert desk.evaluate(0) == ["Warm a fired"]
+    desk.values[labels("temperature", room="a")] = 10
+    assert desk.evaluate(60) == ["Warm a resolved"]
+
+
+async def test_what_rules_make_is_kept_and_its_end_too(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, CHAIN)
+    desk.evaluate(0)
+    await desk.evaluator._keeper.flush(durable=False)
+    first = {schema[0].name for samples in desk.kept for schema in samples.schemas}
+    assert first == {"room:temperature:max", "ALERTS", "ALERTS_FOR_STATE"}
+    assert not any(samples.ended for samples in desk.kept)
+    del desk.values[labels("temperature", room="a")]
+    desk.kept.clear()
+    desk.evaluate(60)
+    await desk.evaluator._keeper.flush(durable=False)
+    ended = [dict(each) for samples in desk.kept for each in samples.ended]
+    assert {"room": "a"} in ended
+    assert {"alertname": "Warm", "room": "a", "alertstate": "firing"} in ended
+    desk.kept.clear()
+    desk.load("groups: []\n")
+    await desk.evaluator._keeper.flush(durable=False)
+    assert {"room": "b"} in [dict(each) for samples in desk.kept for each in samples.ended]
+
+
+def test_limit_and_double_labels_of_recorded_series(tmp_path: Path) -> None:
+    desk = Desk(
+        tmp_path,
+        "groups: [{name: g, limit: 1, rules: [{record: r, expr: temperature},"
+        " {record: s, expr: temperature, labels: {room: x}}]}]\n",
+    )
+    desk.evaluate(0)
+    errors = [run.health.error for run in desk.group.rules]
+    assert errors == [
+        "exceeded limit of 1 with 2 series",
+        "vector contains metrics with the same labelset after applying rule labels",
+    ]
+
+
+def test_a_template_asks(tmp_path: Path) -> None:
+    annotation = "{annotations: {others: '{{ range query \"temperature\" }}{{ .Labels.room }}:{{ .Value }} {{ end }}'}}"
+    desk = Desk(tmp_path, f"groups: [{{name: g, rules: [{{alert: A, expr: temperature > 80, {annotation[1:-1]}}}]}}]\n")
+    desk.evaluate(0)
+    ((_, alert),) = desk.evaluator.alerts("default")
+    assert alert.annotations == (("others", "a:90 b:60 "),)
+
+
+def test_an_evaluation_of_a_group_that_was_loaded_again_meanwhile_is_dropped(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    group = desk.group
+    outcome = desk.evaluator.compute(group, T)
+    desk.load(RULES)
+    assert desk.evaluator.apply(group, outcome) == ()
+    assert desk.told() == []

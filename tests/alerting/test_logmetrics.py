@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from alerting.rules.asking import ask
 from alerting.rules.counter_series import CounterSeries
-from alerting.rules.expression import Query
 from alerting.rules.logmetric_store import LogMetricStore
 from alerting.rules.logmetrics import LogMetrics
 from alerting.rules.model import LogMetric
-from alerting.rules.parser import parse_expression
+from alerting.rules.sources import RuleSource
+from collector.metrics.promql.memory import MemorySource
+from collector.metrics.promql.parser import parse
+from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.selector import Selector
 from collector.records import RecordFrame
 from deckwatch.runtime.faults import Retry
@@ -47,12 +50,13 @@ def open_metrics(
     return opened
 
 
-def values(metrics: LogMetrics, name: str, tenant: str = "default") -> dict[str, float]:
+def values(metrics: LogMetrics, name: str, tenant: str = "default", at_s: float = 3600) -> dict[str, float]:
     """labels without the name, as text -> value"""
-    vector = metrics.instant(tenant, Selector(name), T0_NS)
+    at_ms = T0_NS // 1_000_000 + int(at_s * 1000)
+    live = metrics.live(tenant, Selector(name), at_ms - 1000, at_ms, at_ms)
     return {
-        ",".join(f"{label}={value}" for label, value in sample.labels if label != "__name__"): sample.value
-        for sample in vector.samples
+        ",".join(f"{label}={value}" for label, value in points.labels if label != "__name__"): points.values[-1]
+        for points in live.points
     }
 
 
@@ -91,8 +95,9 @@ def test_a_frame_is_counted_once(tmp_path: Path) -> None:
 
 
 def increase(metrics: LogMetrics, text: str, at_s: float) -> list[float]:
-    vector = parse_expression(text).evaluate(T0_NS + int(at_s * S), Query(metrics, "default"))
-    return [sample.value for sample in vector.samples]
+    at_ms = T0_NS // 1_000_000 + int(at_s * 1000)
+    answer = ask(parse(text), at_ms, RuleSource("default", MemorySource(), (metrics,), at_ms), PromqlSettings())
+    return [round(sample.value, 2) for sample in answer.vector.samples]
 
 
 def test_increase_sees_the_first_match_and_is_exact(tmp_path: Path) -> None:
@@ -179,11 +184,10 @@ def test_series_of_a_silent_agent_are_unknown(tmp_path: Path) -> None:
     by_host = LogMetric("log_errors_total", "level:error", (("host", "host.name"),))
     metrics = open_metrics(tmp_path, by_host, silent=lambda tenant, host, at_ns: host == "h1")
     metrics.consume(record_frame(0, [Line("x", "error"), Line("x", "error", host="h2")]))
-    vector = metrics.instant("default", Selector("log_errors_total"), T0_NS)
-    assert [dict(sample.labels)["host"] for sample in vector.samples] == ["h2"]
-    assert [dict(labels)["host"] for labels in vector.unknown] == ["h1"]
-    windows = metrics.window("default", Selector("log_errors_total"), T0_NS - S, T0_NS + S)
-    assert [dict(labels)["host"] for labels in windows.unknown] == ["h1"]
+    at_ms = T0_NS // 1_000_000
+    live = metrics.live("default", Selector("log_errors_total"), at_ms - 1000, at_ms + 1000, at_ms + 1000)
+    assert [dict(points.labels)["host"] for points in live.points] == ["h2"]
+    assert [(dict(one.labels)["host"], one.value) for one in live.unknown] == [("h1", 1.0)]
 
 
 def test_a_fault_in_counting_is_told_once_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alerting.rules.schedule import names_any, next_slot, slot_offset_s
+from alerting.rules.schedule import next_slot, slot_offset_s
 from tests.alerting.test_app import Desk
 
 
@@ -43,7 +43,7 @@ async def test_only_groups_that_name_a_metric_are_evaluated_on_arrival(tmp_path:
 
     desk = Desk(tmp_path, None, TWO)
     groups = {run.group.name: run for run in desk.alerting._evaluator.groups.values()}
-    assert [name for name, run in groups.items() if names_any(run, frozenset({"a_total"}))] == ["on-a", "any"]
+    assert [name for name, run in groups.items() if run.asks_for({"a_total"})] == ["on-a", "any"]
     async with desk.open():
         desk.alerting.consumers().consume(record_frame(0, [Line("a a")]))
         await asyncio.sleep(0.7)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from alerting.rules.asking import Answer
 from alerting.rules.model import AlertRule
-from alerting.rules.parser import parse_expression
 from alerting.rules.state import Alert, AlertState, Change, EvaluationError, Step, Surroundings, advance, clear
 from alerting.rules.template import Template
+from collector.metrics.promql.parser import parse
 from collector.metrics.series import Sample, Vector
 from deckwatch.wire.model import Labels
 
@@ -18,7 +19,7 @@ def rule(for_s: int = 0, keep_s: int = 0, **labels: str) -> AlertRule:
     return AlertRule(
         "Hot",
         "t > 80",
-        parse_expression("t > 80"),
+        parse("t > 80"),
         for_s * S,
         keep_s * S,
         labels=tuple((name, Template(text)) for name, text in labels.items()),
@@ -30,8 +31,9 @@ def series(name: str) -> Labels:
     return (("__name__", "t"), ("name", name))
 
 
-def vector(unknown: tuple[str, ...] = (), **values: float) -> Vector:
-    return Vector(tuple(Sample(series(name), value) for name, value in values.items()), tuple(map(series, unknown)))
+def vector(unknown: tuple[str, ...] = (), **values: float) -> Answer:
+    missing = tuple(map(series, unknown))
+    return Answer(Vector(tuple(Sample(series(name), value) for name, value in values.items())), missing)
 
 
 def shown(step: Step) -> dict[str, str]:
@@ -42,7 +44,7 @@ def changes(step: Step) -> list[str]:
     return [f"{dict(t.alert.labels)['name']} {t.change.value}" for t in step.transitions]
 
 
-Turn = tuple[int, Vector, dict[str, str], list[str]]
+Turn = tuple[int, Answer, dict[str, str], list[str]]
 """(second, vector, alerts after it, transitions)"""
 
 DIALOGUES: dict[str, tuple[AlertRule, list[Turn]]] = {

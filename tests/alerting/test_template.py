@@ -5,7 +5,7 @@ import math
 import pytest
 
 from alerting.rules.gofloat import general, scientific
-from alerting.rules.template import Template, TemplateData
+from alerting.rules.template import Template, TemplateData, TemplateSample
 from alerting.rules.template_nodes import TemplateError
 
 DATA = TemplateData(
@@ -16,8 +16,18 @@ DATA = TemplateData(
 )
 
 
+def answers(text: str) -> list[TemplateSample]:
+    """What stands behind `query`."""
+    table = {
+        "up": [TemplateSample({"__name__": "up", "job": "web"}, 1.0), TemplateSample({"job": "api"}, 0.5)],
+        "count": [TemplateSample({"__value__": "5"}, 2.0)],
+        "nothing": [],
+    }
+    return table[text]
+
+
 def expand(text: str, value: float = 91.0) -> str:
-    data = TemplateData(DATA.labels, value, DATA.external_labels, DATA.external_url)
+    data = TemplateData(DATA.labels, value, DATA.external_labels, DATA.external_url, 1_700_000_000_000_000_000, answers)
     return Template(text).expand("Hot", data)
 
 
@@ -52,6 +62,37 @@ def expand(text: str, value: float = 91.0) -> str:
         ("{{ 1700000000 | humanizeTimestamp }}", "2023-11-14 22:13:20 +0000 UTC"),
         ("{{ urlQueryEscape `a b&c` }}", "a+b%26c"),
         ("{{ len $labels }}", "3"),
+        ('{{ range query "up" }}{{ .Labels.job }}={{ .Value }};{{ end }}', "web=1;api=0.5;"),
+        ('{{ with query "up" }}{{ . | first | value | humanizePercentage }}{{ end }}', "100%"),
+        ('{{ query "up" | first | label "job" }} {{ (query "up" | first).Labels.job }}', "web web"),
+        (
+            '{{ range $i, $x := query "up" | sortByLabel "job" }}{{ if $i }}, {{ end }}{{ $x.Labels.job }}{{ end }}',
+            "api, web",
+        ),
+        ('{{ range query "nothing" }}x{{ else }}none{{ end }}', "none"),
+        ("{{ range $key, $text := $labels }}{{ $key }} {{ end }}", "container fqdn instance "),
+        (
+            "{{ range $key, $text := $labels }}{{ if eq $key `fqdn` }}{{ break }}{{ end }}{{ $key }}{{ end }}",
+            "container",
+        ),
+        (
+            "{{ range $key, $text := $labels }}{{ if eq $key `fqdn` }}{{ continue }}{{ end }}{{ $key }} {{ end }}",
+            "container instance ",
+        ),
+        ('{{ define "x" }}<{{ . }}>{{ end }}{{ template "x" $value }}{{ tmpl "x" `y` }}', "<91><y>"),
+        ('{{ define "two" }}{{ .arg0 }}+{{ .arg1 }}{{ end }}{{ template "two" (args 1 2) }}', "1+2"),
+        ('{{ block "b" 5 }}<{{ . }}>{{ end }}', "<5>"),
+        (
+            '{{ tableLink "up == 0" }} {{ graphLink "a" }}',
+            "/graph?g0.expr=up+%3D%3D+0&g0.tab=1 /graph?g0.expr=a&g0.tab=0",
+        ),
+        ("{{ externalURL }}|{{ pathPrefix }}|{{ now }}", "http://localhost:9428||1.7e+09"),
+        (
+            "{{ 1700000000 | toTime }} {{ 3661.5 | toDuration }} {{ 0.25 | toDuration }}",
+            "2023-11-14 22:13:20 +0000 UTC 1h1m1.5s 250ms",
+        ),
+        ('{{ slice "abcdef" 1 3 }} {{ html "<a>" }} {{ js "it\'s" }}', r"bc &lt;a&gt; it\'s"),
+        ('{{ strvalue (query "count" | first) }}', "5"),
     ],
 )
 def test_expand(text: str, want: str) -> None:
@@ -70,8 +111,10 @@ def test_a_failing_template_says_so_in_prometheus_own_words() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{{ with query "up" }}{{ . | first | value }}{{ end }}', "query is not supported in this version yet"),
-        ("{{ range $labels }}x{{ else }}y{{ end }}", "range is not supported in this version yet"),
+        ('{{ template "x" }}', 'template "x" not defined'),
+        ("{{ first 5 }}", "expected template.queryResult; got int"),
+        ("{{ range 5.5 }}x{{ end }}", "range can't iterate over 5.5"),
+        ('{{ define "x" }}{{ template "x" }}{{ end }}{{ template "x" }}', "exceeded maximum template depth"),
         ('{{ humanize "five" }}', 'error calling humanize: strconv.ParseFloat: parsing "five": invalid syntax'),
         ("{{ toUpper $value }}", "wrong type for value; expected string; got float64"),
         ("{{ humanize }}", "wrong number of args for humanize"),
@@ -103,6 +146,9 @@ def test_failures_while_expanding(text: str, problem: str) -> None:
         ("{{ (humanize $value }}", "unclosed left paren"),
         ("{{ $value & 5 }}", "unexpected '&' in an action"),
         ("{{ range $labels }}x", "{{range}} has no {{end}}"),
+        ("{{ break }}", "{{break}} outside {{range}}"),
+        ("{{ define x }}y{{ end }}", "define needs a name in quotes"),
+        ('{{ define "x" }}{{ $labels }}{{ end }}', 'undefined variable "$labels"'),
     ],
 )
 def test_faults_when_loading(text: str, problem: str) -> None:
