@@ -25,9 +25,9 @@ class Matrix(msgspec.Struct, frozen=True):
     """An instant vector at each step. `values` and `present` are (series, steps); where `present` is False, the value
     means nothing. NaN is a value.
 
-    Whoever changes what a series means drops its name, but only at the very end (`named`), so that
-    `label_replace(rate(...), "x", "$1", "__name__", ...)` and `sum by (__name__)` still see it: `drop_name` says of
-    each series whether it will go. That is Prometheus' promql-delayed-name-removal.
+    Whoever changes what a series means drops its name, but only at the very end (`named`), so that label_replace() over
+    a rate() still sees it: `drop_name` says of each series whether it will go. That is Prometheus'
+    promql-delayed-name-removal.
     """
 
     labels: tuple[Labels, ...]
