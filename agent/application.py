@@ -14,6 +14,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from agent.model import Inventory
+from agent.own_metrics import OwnMetrics
 from agent.settings import AgentSettings
 from deckwatch.runtime.clock import Clock
 from deckwatch.wire.model import Samples
@@ -69,6 +70,13 @@ class ApplicationMetrics:
             from agent.statsd.app import StatsdServer
 
             yield StatsdServer(settings.statsd, self._emit, self._clock, self._registry)
+        checks = settings.checks
+        if checks.nagios or checks.http or checks.tcp or checks.dns:
+            from agent.checks.app import Checks
+
+            yield Checks(checks, self._emit, self._clock, self._registry)
+        if settings.own_metrics.enabled:
+            yield OwnMetrics(settings.own_metrics, self._registry, self._measure, self._emit, self._clock)
 
     def _scraper(self) -> Part:
         from agent.scrape.app import Scraper

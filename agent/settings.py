@@ -8,7 +8,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from agent.checks.settings import CheckSettings
 from agent.discover.settings import DiscoverSettings
+from agent.own_metrics import OwnMetricsSettings
 from agent.sample.settings import SampleSettings
 from agent.scrape.settings import ScrapeSettings
 from agent.ship.settings import ShipSettings
@@ -49,5 +51,9 @@ class AgentSettings(msgspec.Struct, frozen=True):
     sample: Annotated[SampleSettings, Meta(description="What is measured.")] = SampleSettings()
     scrape: Annotated[ScrapeSettings, Meta(description="Prometheus targets that are scraped.")] = ScrapeSettings()
     statsd: Annotated[StatsdSettings, Meta(description="Metrics that programs send by StatsD.")] = StatsdSettings()
+    checks: Annotated[CheckSettings, Meta(description="Nagios plugins and probes.")] = CheckSettings()
+    own_metrics: Annotated[OwnMetricsSettings, Meta(description="The agent's own metrics as samples.")] = (
+        OwnMetricsSettings()
+    )
     ship: Annotated[ShipSettings, Meta(description="How what was read is sent.")] = ShipSettings()
     log: Annotated[LogSettings, Meta(description="The agent's own log lines.")] = LogSettings()

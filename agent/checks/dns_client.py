@@ -88,4 +88,4 @@ async def _over_tcp(server: tuple[str, int], query: bytes) -> bytes:
     except asyncio.IncompleteReadError as error:
         raise Reject(f"{server[0]} closed the connection: {error}") from None
     finally:
-        writer.close()
+        writer.transport.abort()

@@ -2,7 +2,8 @@
 
 Formats: etsy/statsd docs/metric_types.md (`name:value|type|@rate`), DogStatsD datagrams 1.0 to 1.3 (`|#tag:value`,
 packed values `name:1:2:3|ms`, `|c:<container>`, `|T<time>`), tags in the name as Telegraf (`name,tag=value`) and
-Librato (`name#tag=value`) write them. Names are made Prometheus' as statsd_exporter does: what may not stand there becomes `_`.
+Librato (`name#tag=value`) write them. Names are made Prometheus' as statsd_exporter does: what may not stand there
+becomes `_`.
 """
 
 from __future__ import annotations
