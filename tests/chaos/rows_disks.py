@@ -139,8 +139,8 @@ ROWS = (
     Row("disk of the agent full", agent_disk_full, peers=False),
     Row("disk of the collector full", collector_disk_full, peers=False),
     Row("collector's data of yesterday put back", collector_restored, peers=False),
-    Row("the same while the agent is down", collector_restored_while_agent_is_down, peers=False),
+    Row("the same while the agent is down", collector_restored_while_agent_is_down, peers=False, in_short=False),
     Row("agent's state of yesterday put back", agent_restored, peers=False),
-    Row("agent's checkpoint lost", checkpoint_lost, peers=False),
+    Row("agent's checkpoint lost", checkpoint_lost, peers=False, in_short=False),
     Row("agent's state folder lost", agent_state_lost, peers=False),
 )

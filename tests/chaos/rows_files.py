@@ -250,14 +250,14 @@ def removed_while_down(stage: Stage) -> None:
 
 ROWS = (
     Row("burst, then rotation", burst_then_rotation),
-    Row("two rotations while the collector is away", rotations_while_away(2)),
+    Row("two rotations while the collector is away", rotations_while_away(2), in_short=False),
     Row("five rotations while the collector is away", rotations_while_away(5)),
     Row("file deleted 1 s after a burst", deleted_behind_burst),
-    Row("copytruncate, agent up", copytruncate(agent_up=True)),
-    Row("copytruncate, agent down", copytruncate(agent_up=False)),
+    Row("copytruncate, agent up", copytruncate(agent_up=True), in_short=False),
+    Row("copytruncate, agent down", copytruncate(agent_up=False), in_short=False),
     Row("copytruncate to .gz, agent down", copytruncate(agent_up=False, compress=True)),
     Row("inode reused at once", inode_reused, doubts=True),
-    Row("symbolic links", symbolic_links),
+    Row("symbolic links", symbolic_links, in_short=False),
     Row("truncated, grown past the position, same banner", regrown_past_position, doubts=True),
     Row("truncated unread while the agent is down", truncated_unread, destroys=True, settle_s=4.0),
     Row("killed between the pieces of a 40 KiB line", long_line_in_pieces, most_lines=100_000),

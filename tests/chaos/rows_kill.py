@@ -12,13 +12,16 @@ from tests.chaos.stage import Stage
 from tests.chaos.stored import segment_files
 from tests.chaos.writer import LogWriter
 
-KILLS = 5
+
+def kills(stage: Stage) -> int:
+    """As the name of the row says; fewer where it is short."""
+    return 5 if stage.lines >= 50_000 else 2
 
 
 def kill_agent(stage: Stage) -> None:
     stage.start()
     with stage.writing(stage.docker_log()) as paced:
-        for left in range(KILLS, 0, -1):
+        for left in range(kills(stage), 0, -1):
             stage.nap_within(paced, left)
             stage.restart(stage.agent, wait=stage.rng.random() < 0.5)
 
@@ -27,7 +30,7 @@ def kill_agent_rotating(stage: Stage) -> None:
     stage.start()
     log = stage.docker_log(max_bytes=max(200_000, stage.lines * 20), max_files=50)
     with stage.writing(log) as paced:
-        for left in range(KILLS, 0, -1):
+        for left in range(kills(stage), 0, -1):
             stage.nap_within(paced, left)
             stage.restart(stage.agent, wait=stage.rng.random() < 0.5)
 
@@ -38,7 +41,7 @@ def kill_agent_alone(stage: Stage) -> None:
     with stage.writing(stage.docker_log()) as paced:
         stage.nap_within(paced, 3)
         stage.collector.kill()
-        for left in range(KILLS, 0, -1):
+        for left in range(kills(stage), 0, -1):
             stage.nap_within(paced, left)
             stage.restart(stage.agent, wait=stage.rng.random() < 0.5)
         stage.collector.start()
@@ -69,7 +72,7 @@ def terminate_agent_alone(stage: Stage) -> None:
 def kill_both(stage: Stage) -> None:
     stage.start()
     with stage.writing(stage.docker_log(max_bytes=max(200_000, stage.lines * 20), max_files=50)) as paced:
-        victims = [stage.agent] * KILLS + [stage.collector] * KILLS
+        victims = [stage.agent] * kills(stage) + [stage.collector] * kills(stage)
         stage.rng.shuffle(victims)
         for left, victim in enumerate(victims):
             stage.nap_within(paced, len(victims) - left)
@@ -89,7 +92,7 @@ def terminate_both(stage: Stage) -> None:
 def kill_collector_in_intake(stage: Stage) -> None:
     stage.start()
     with stage.writing(stage.docker_log()) as paced:
-        for left in range(KILLS, 0, -1):
+        for left in range(kills(stage), 0, -1):
             stage.nap_within(paced, left)
             stage.restart(stage.collector)
 
@@ -98,7 +101,7 @@ def kill_collector_in_sealing(stage: Stage) -> None:
     """A segment a MiB: it is killed as soon as the file of a new one is there, which is before it is committed."""
     stage.start(collector={"store": {"seal_bytes": 1 << 20}})
     with stage.writing(stage.docker_log(), per_s=max(stage.per_s, 20_000)):
-        for _ in range(2 if stage.lines < 100_000 else KILLS):
+        for _ in range(2 if stage.lines < 100_000 else 5):
             if not wait_for_segment(stage, timeout_s=20):
                 raise RuntimeError("there was no sealing")
             stage.restart(stage.collector)
@@ -183,7 +186,7 @@ def group_closed_by_time(stage: Stage) -> None:
     """The first half of a stack trace waits so long that time closes it; the collector is killed around that moment."""
     log = stage.docker_log()
     stage.start()
-    traces = max(4, min(stage.lines // 2000, 12))
+    traces = max(2, min(stage.lines // 5000, 12))
     size = stage.lines // traces // 2
     for _ in range(traces):
         with stage.ledger.lock:
@@ -221,14 +224,14 @@ def kill_in_trace(stage: Stage) -> None:
 
 
 ROWS = (
-    Row("kill -9: agent x5", kill_agent),
-    Row("kill -9: agent x5, log rotates", kill_agent_rotating),
+    Row("kill -9: agent x5", kill_agent, in_short=False),
+    Row("kill -9: agent x5, log rotates", kill_agent_rotating, in_short=False),
     Row("kill -9: agent x5, collector down", kill_agent_alone),
-    Row("SIGTERM: agent", terminate_agent),
+    Row("SIGTERM: agent", terminate_agent, in_short=False),
     Row("SIGTERM: agent, collector down", terminate_agent_alone),
-    Row("SIGTERM: both", terminate_both),
+    Row("SIGTERM: both", terminate_both, in_short=False),
     Row("kill -9: agent x5, collector x5, log rotates", kill_both),
-    Row("kill -9: collector x5 in intake", kill_collector_in_intake),
+    Row("kill -9: collector x5 in intake", kill_collector_in_intake, in_short=False),
     Row("kill -9: collector in sealing", kill_collector_in_sealing, least_lines=60_000, peers=False),
     Row(
         "kill -9: collector in compaction",
@@ -238,10 +241,10 @@ ROWS = (
         peers=False,
     ),
     Row("kill -9: collector in retention", kill_collector_in_retention, in_short=False, peers=False),
-    Row("collector away 2 s", away(2.0)),
+    Row("collector away 2 s", away(2.0), in_short=False),
     Row("collector away 2 s, no rotation", away(2.0, rotates=False), in_short=False),
     Row("collector away 40 s", away(40.0), in_short=False),
     Row("collector away 10 min", away(600.0), in_short=False),
     Row("group closed by time, collector killed", group_closed_by_time),
-    Row("killed between lines of a stack trace", kill_in_trace),
+    Row("killed between lines of a stack trace", kill_in_trace, in_short=False),
 )

@@ -18,7 +18,7 @@ COLUMNS = (
     "agent peak RSS (MB)",
     "seconds",
 )
-_WIDTHS = (48, 5, 9, 9, 7, 9, 14, 14, 20, 8)
+_WIDTHS = (48, 5, 11, 11, 9, 10, 14, 14, 20, 8)
 
 
 def cells(outcome: Outcome) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ class Generation:
     text: bytearray = field(default_factory=bytearray)
     names: set[Path] = field(default_factory=set)  # files that hold all of it
     held: bool = False  # the agent has seen it while it had a name, and runs since
-    seen: bool = False  # by any agent, with at least one byte
+    seen: bool = False  # by any agent, while it had a name
     at_risk: list[tuple[int, int]] = field(default_factory=list)
     unwatched: bool = False  # its last file went while nobody looked: its end can't be known
 
@@ -158,7 +158,7 @@ class ModelledLog:
     def looked(self) -> None:
         """The agent has looked at everything that has a name."""
         for generation in self.generations:
-            if generation.names and generation.text:
+            if generation.names:
                 generation.held = generation.seen = True
 
     def agent_ended(self) -> None:
@@ -226,8 +226,7 @@ class ModelledLog:
         if end >= 0:
             assert generation.risked(start, end), f"{told}: the gap [{start}, {end}) could be read"
             return
-        later = self.generations[generation.number + 1 :]
-        unseen = any(not one.seen and one.text for one in later)
+        unseen = any(not one.seen for one in self.generations)  # who counts files can't know that they were empty
         assert generation.unwatched or unseen, f"{told}: nothing could be missing behind {start}"
         assert generation.risked(start, generation.complete) or unseen, f"{told}: what is behind {start} could be read"
 
