@@ -25,6 +25,7 @@ from collector.api.dead_letters import DeadLetterApi
 from collector.api.logs import LogApi
 from collector.api.metrics import MetricsApi
 from collector.api.prometheus import PrometheusApi
+from collector.api.remote_write import RemoteWriteApi
 from collector.intake.epoch import mark_sealed, open_epoch, take_sealed
 from collector.intake.http import Intake
 from collector.intake.journal import Journal
@@ -34,6 +35,7 @@ from collector.intake.record import decode_moves
 from collector.metrics.exposition import Exposition, FamilySource
 from collector.metrics.head import Head
 from collector.metrics.lograte import LogRates
+from collector.metrics.remote.metadata import Metadata
 from collector.metrics.tsdb.store import SampleStore
 from collector.parse.parser import Parser
 from collector.pipeline import Pipeline
@@ -122,7 +124,11 @@ class Collector:
         self.head = Head(clock, self.registry, silent_after_s=settings.metrics.silent_after_s)
         self.history = SampleStore(folder / "samples", settings.metrics.history, clock, self.registry)
         self.pipeline.add_keeper(self.history)
-        self.prometheus_api = PrometheusApi(self.history, settings.metrics.queries, clock)
+        self.metadata = Metadata(folder / "metadata.json")
+        self.remote_write = RemoteWriteApi(
+            self.pipeline, self.metadata, settings.metrics.remote_write_in, clock, self.registry
+        )
+        self.prometheus_api = PrometheusApi(self.history, settings.metrics.queries, clock, self.metadata)
         self.log_rates = LogRates(clock)
         self.pipeline.add_samples(self.head)
         self.pipeline.on_frame(self.log_rates.take)
@@ -143,6 +149,7 @@ class Collector:
         self.add_families(self.completeness.families)
         self.add_service("gaps", self.completeness.follow)
         self.add_service("accounts", self.completeness.settle)
+        self.add_service("metadata", self.remote_write.keep_metadata)
 
     # What others plug in ---------------------------------------------------------------------------------------
 
@@ -175,7 +182,8 @@ class Collector:
             [web.get("/", self._index), web.get("/healthz", self._healthz), *self.intake.routes(), *metrics.routes()]
         )
         further = [*self.accounting_api.endpoints(), *self.dead_letter_api.endpoints()]
-        app.add_routes([*self.log_api.routes(further), *self.prometheus_api.routes(), *self._routes])
+        app.add_routes([*self.log_api.routes(further), *self.prometheus_api.routes(), *self.remote_write.routes()])
+        app.add_routes(self._routes)
         return app
 
     async def _index(self, request: web.Request) -> web.Response:
@@ -230,6 +238,7 @@ class Collector:
     async def _drain(self) -> DrainReport:
         """Sources stop first, then the pipe drains, then what reads from it ends."""
         self.intake.stop()
+        self.remote_write.stop()
         drained = await self.pipeline.drain(self.settings.drain_s)
         self.log_api.close()
         return DrainReport(drained, self.pipeline.record_count, 0 if drained else self.store.hot_text_bytes)

@@ -21,6 +21,8 @@ from collector.deadletters.redrive import Redriven, Wish, redrive
 from collector.intake.journal import Journal
 from collector.intake.journal_file import Entry, Kind, first_seq_of
 from collector.intake.record import BatchRecord, decode_record
+from collector.metrics.tsdb.wal import Write
+from collector.metrics.tsdb.writes import Verdict
 from collector.parse.input import Accepted
 from collector.parse.parser import Parser
 from collector.parse.state import CloseDecision, OpenStream
@@ -262,6 +264,22 @@ class Applier:
                 self._keep(keeper, host, samples)
             if durable:
                 keeper.commit(self.seq)
+
+    def keep_writes(self, writes: Sequence[Write]) -> list[Verdict | Reject]:
+        """See Pipeline.keep_write(). Durable when it returns; raises Retry."""
+        found = [self._keep_write(write) for write in writes]
+        for keeper in self.keepers:
+            keeper.commit(self.seq)
+        return found
+
+    def _keep_write(self, write: Write) -> Verdict | Reject:
+        verdict = Verdict()
+        try:
+            for keeper in self.keepers:
+                verdict = keeper.take_write(write)
+        except Reject as fault:
+            return fault
+        return verdict
 
     def _keep(self, keeper: SampleKeeper, host: str, samples: Samples) -> None:
         try:

@@ -23,6 +23,8 @@ from collector.deadletters.redrive import Redriven, Wish
 from collector.intake.admission import Admission
 from collector.intake.journal import Journal
 from collector.intake.journal_file import Entry, Kind
+from collector.metrics.tsdb.wal import Write
+from collector.metrics.tsdb.writes import Verdict
 from collector.parse.parser import Parser
 from collector.parse.state import CloseDecision
 from collector.records import RecordConsumer, RecordFrame, SampleConsumer, SampleKeeper
@@ -91,6 +93,8 @@ class Pipeline:
         self._beginning = asyncio.Lock()
         self._held_up = False
         self._seal_trouble: str | None = None
+        self._writes: list[tuple[Write, asyncio.Future[Verdict]]] = []
+        self._keeping_writes: asyncio.Task[None] | None = None
         self._redrives: dict[int, asyncio.Future[Redriven]] = {}  # by seq
         self._not_taken = Counter(
             "deckwatch_collector_samples_not_taken",
@@ -122,6 +126,33 @@ class Pipeline:
         """Samples that came another way than through the journal (host, samples). `durable`: when it returns they are
         on disk (raises Retry where they can't be); else they are after the next sealing."""
         await asyncio.get_running_loop().run_in_executor(self._worker, self._applier.keep_all, frames, durable)
+
+    async def keep_write(self, write: Write) -> Verdict:
+        """A remote write, durable when it returns. Those that come meanwhile share one fsync. Raises Retry; Reject on
+        one that can't be read."""
+        done: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._writes.append((write, done))
+        if self._keeping_writes is None or self._keeping_writes.done():
+            self._keeping_writes = asyncio.create_task(self._keep_writes(), name="pipeline remote writes")
+        return await done
+
+    async def _keep_writes(self) -> None:
+        while self._writes:
+            taken, self._writes = self._writes, []
+            waiting = [done for _, done in taken]
+            found: Sequence[Verdict | Exception]
+            try:
+                found = await self._in_worker(self._applier.keep_writes, [write for write, _ in taken])
+            except Exception as fault:
+                # Whatever it is, somebody waits for each of them; a fault of ours is theirs to log.
+                found = [fault] * len(taken)
+            for done, outcome in zip(waiting, found, strict=True):
+                if done.done():
+                    continue  # the client went away; its samples are kept
+                if isinstance(outcome, Exception):
+                    done.set_exception(outcome)
+                else:
+                    done.set_result(outcome)
 
     def on_frame(self, listener: Callable[[RecordFrame], None]) -> None:
         """Told of each frame in the event loop's thread, after it can be found. Not durable: no replay is asked for."""

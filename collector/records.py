@@ -7,6 +7,8 @@ from typing import Protocol
 import msgspec
 import polars as pl
 
+from collector.metrics.tsdb.wal import Write
+from collector.metrics.tsdb.writes import Verdict
 from deckwatch.wire.model import Context, Event, Gap, Samples, StreamId
 
 
@@ -109,6 +111,10 @@ class SampleKeeper(Protocol):
 
     def take(self, host: str, samples: Samples) -> None:
         """Raises Reject on a frame that can't be read: nothing of it is kept."""
+        ...
+
+    def take_write(self, write: Write) -> Verdict:
+        """Samples of a remote write. Raises Reject on one that can't be read: nothing of it is kept."""
         ...
 
     def commit(self, seq: int) -> None:

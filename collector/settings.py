@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from collector.intake.settings import IntakeSettings
 from collector.metrics.promql.settings import PromqlSettings
+from collector.metrics.remote.settings import RemoteWriteInSettings
 from collector.metrics.tsdb.settings import HistorySettings
 from collector.parse.settings import ParseSettings
 from collector.store.embedded.settings import EmbeddedStoreSettings
@@ -22,6 +23,9 @@ class MetricsSettings(msgspec.Struct, frozen=True):
         float, Meta(gt=0, description="Silence of an agent after which its series are unknown, in seconds.")
     ] = 300.0
     history: Annotated[HistorySettings, Meta(description="How long samples are kept.")] = HistorySettings()
+    remote_write_in: Annotated[RemoteWriteInSettings, Meta(description="What senders of remote write may do.")] = (
+        RemoteWriteInSettings()
+    )
     queries: Annotated[PromqlSettings, Meta(description="Limits of PromQL queries.")] = PromqlSettings()
 
 

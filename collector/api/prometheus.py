@@ -26,6 +26,7 @@ from collector.metrics.promql.parser import parse
 from collector.metrics.promql.printer import to_text
 from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.promql.source import SeriesSource
+from collector.metrics.remote.metadata import About, Metadata
 from collector.metrics.tsdb.store import SampleStore
 from collector.metrics.tsdb.tenant import Tenant
 from deckwatch.runtime.clock import Clock
@@ -45,7 +46,11 @@ COMPATIBLE_WITH = "3.5.0"
 
 
 class PrometheusApi:
-    def __init__(self, store: SampleStore, settings: PromqlSettings, clock: Clock) -> None:
+    def __init__(
+        self, store: SampleStore, settings: PromqlSettings, clock: Clock, metadata: Metadata | None = None
+    ) -> None:
+        """`metadata`: what senders of remote write say about their metrics."""
+        self._metadata = metadata
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -169,8 +174,10 @@ class PrometheusApi:
 
     async def metadata(self, given: Parameters, request: web.Request) -> web.Response:
         metric, limit = given.text("metric"), given.limit()
-        wanted = [name for name in CATALOGUE if not metric or name == metric][: limit or None]
-        return success({name: [_metadata(name)] for name in wanted})
+        told = self._metadata.of(given.tenant) if self._metadata is not None else {}
+        names_known = [*CATALOGUE, *(name for name in told if name not in CATALOGUE)]
+        wanted = [name for name in names_known if not metric or name == metric][: limit or None]
+        return success({name: [_metadata(name) if name in CATALOGUE else _told(told[name])] for name in wanted})
 
     # Itself -----------------------------------------------------------------------------------------------------
 
@@ -239,6 +246,10 @@ def _metadata(name: str) -> dict[str, str]:
     info = CATALOGUE[name]
     kind = "unknown" if info.type.value == "untyped" else info.type.value
     return {"type": kind, "help": info.help, "unit": info.unit}
+
+
+def _told(about: About) -> dict[str, str]:
+    return {"type": about.type, "help": about.help, "unit": about.unit}
 
 
 def _answering(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

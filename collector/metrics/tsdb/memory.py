@@ -73,8 +73,8 @@ class Generation:
             self._last_ms[: len(newest_ms)] = newest_ms
         self._packed: list[_Packed] = []
 
-    def append(self, places: Places, time_ms: int, values: Floats) -> Taken:
-        """One sample of each series, all of one time. A series stands in `places` once."""
+    def append(self, places: Places, time_ms: int | Ints, values: Floats) -> Taken:
+        """One sample of each series, of one time or each of its own. A series stands in `places` once."""
         if not len(places):
             return Taken()
         self._grow(int(places.max()) + 1)
@@ -84,6 +84,8 @@ class Generation:
         late = len(places) - int(fresh.sum()) - repeated
         if repeated or late:
             places, values = places[fresh], values[fresh]
+            if isinstance(time_ms, np.ndarray):
+                time_ms = time_ms[fresh]
         at = self._counts[places]
         if len(at) and at.max() >= ROW_SAMPLES:
             self._pack()
@@ -94,7 +96,8 @@ class Generation:
         self._last_ms[places] = time_ms
         self.samples += len(places)
         if len(places):
-            self.first_ms = time_ms if self.first_ms is None else min(self.first_ms, time_ms)
+            first_ms = int(np.min(time_ms))
+            self.first_ms = first_ms if self.first_ms is None else min(self.first_ms, first_ms)
         return Taken(len(places), repeated, late)
 
     def read(self, places: Places, start_ms: int, end_ms: int) -> Points:
@@ -111,6 +114,13 @@ class Generation:
         )
         parts.append((np.nonzero(places < len(self._counts))[0], rows))
         return between(merged(parts, len(places)), start_ms, end_ms)
+
+    def last_ms(self, places: Places) -> Ints:
+        """Times of their newest samples."""
+        last: Ints = np.full(len(places), _LONG_AGO)
+        known = places < len(self._last_ms)
+        last[known] = self._last_ms[places[known]]
+        return last
 
     def newest_ms(self) -> Ints:
         """Of each series; far in the past where it has no sample."""

@@ -19,12 +19,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from collector.metrics.promql.memory import MemorySource
 from collector.metrics.promql.source import SeriesSource
+from collector.metrics.remote.wire import read_request
 from collector.metrics.tsdb.block_file import Block, BlockInfo, Damaged
 from collector.metrics.tsdb.memory import Taken
 from collector.metrics.tsdb.settings import HistorySettings
 from collector.metrics.tsdb.tenant import Tenant, merge_blocks
 from collector.metrics.tsdb.upkeep import to_drop, to_merge
-from collector.metrics.tsdb.wal import Committed, Wal
+from collector.metrics.tsdb.wal import Committed, Wal, Write
+from collector.metrics.tsdb.writes import AHEAD_MS, Verdict, unpacked
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Reject, Retry, Unusable
 from deckwatch.runtime.files import write_atomically
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 VERSION = 1
 _ALIVE_MS = 3_600_000  # a series without a sample for so long may be forgotten by memory
 _DAY_MS = 86_400_000
+_RESTS = 8  # blocks are made for the age of samples at most so often in the time that memory spans
 MANIFEST, BLOCKS, WAL = "manifest.json", "blocks", "wal"
 _BLOCK_NAME = re.compile(r"(\d{12})\.samples")
 
@@ -71,9 +74,11 @@ class SampleStore:
         except OSError as error:
             raise Unusable(f"{folder}: the history of samples can't be opened: {error}") from None
         self._pending: list[tuple[str, Samples]] = []
+        self._pending_writes: list[Write] = []
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="sample-blocks")
         self._writing: Future[bool] | None = None
         self._flush: _Flush | None = None  # begun and not yet written
+        self._flushed_ms = -(1 << 62)
         self._tell()
 
     # In ---------------------------------------------------------------------------------------------------------
@@ -86,17 +91,24 @@ class SampleStore:
         self._take(host, samples)
         self._pending.append((host, samples))
 
+    def take_write(self, write: Write) -> Verdict:
+        """Raises Reject on a body that can't be read; nothing of it is taken then."""
+        verdict = self._take_write(write)
+        self._pending_writes.append(write)
+        return verdict
+
     def commit(self, seq: int) -> None:
         """Durable when it returns. Raises Retry where the disk doesn't take it: nothing is lost, it may be tried
         again."""
-        if seq <= self._position and not self._pending:
+        if seq <= self._position and not self._pending and not self._pending_writes:
             return
         try:
-            self._wal.append(Committed(seq, self._pending))
+            self._wal.append(Committed(max(seq, self._position), self._pending, self._pending_writes))
         except OSError as error:
             raise Retry(f"{self._folder}: samples can't be committed: {error}") from None
-        self._position = seq
+        self._position = max(seq, self._position)
         self._pending = []
+        self._pending_writes = []
         self._tell()
         if self._is_due():
             self.flush()
@@ -116,6 +128,7 @@ class SampleStore:
             if not names:
                 return None
             self._flush = _Flush(tuple(names), self._wal.roll(), self._position)
+            self._flushed_ms = self._now_ms()
         self._writing = self._worker.submit(self._write, self._flush)
         return self._writing
 
@@ -137,10 +150,21 @@ class SampleStore:
     # Inside -----------------------------------------------------------------------------------------------------
 
     def _take(self, host: str, samples: Samples) -> None:
-        tenant = self._tenants.get(samples.tenant)
+        self._metrics.taken(self._of(samples.tenant).take(host, samples))
+
+    def _take_write(self, write: Write) -> Verdict:
+        written = read_request(unpacked(write.body))
+        keep_ms = int(self._settings.keep_days * _DAY_MS)
+        oldest_ms = write.received_ms - keep_ms if keep_ms else -(1 << 62)
+        taken, verdict = self._of(write.tenant).take_write(written, oldest_ms, write.received_ms + AHEAD_MS)
+        self._metrics.taken(taken)
+        return verdict
+
+    def _of(self, name: str) -> Tenant:
+        tenant = self._tenants.get(name)
         if tenant is None:
-            tenant = self._tenants[samples.tenant] = self._open(samples.tenant, ())
-        self._metrics.taken(tenant.take(host, samples))
+            tenant = self._tenants[name] = self._open(name, ())
+        return tenant
 
     def _replay(self) -> None:
         for committed in self._wal.replay(self._manifest.wal):
@@ -149,6 +173,11 @@ class SampleStore:
                     self._take(host, samples)
                 except Reject as fault:  # it was taken once, by another version of ours
                     log.error("a committed frame of host %s can't be read and is left out: %s", host, fault)
+            for write in committed.writes:
+                try:
+                    self._take_write(write)
+                except Reject as fault:
+                    log.error("a committed remote write of tenant %s can't be read: %s", write.tenant, fault)
             self._position = max(self._position, committed.seq)
 
     def _open(self, tenant: str, names: Iterable[str]) -> Tenant:
@@ -164,10 +193,12 @@ class SampleStore:
         return Tenant(folder, blocks)
 
     def _is_due(self) -> bool:
+        """A sender of old samples must not make a block of each of its requests."""
         now_ms = self._now_ms()
         oldest_ms = now_ms - int(self._settings.memory_s * 1000)
+        rested = now_ms - self._flushed_ms >= self._settings.memory_s * 1000 / _RESTS
         return self._flush is not None or any(
-            tenant.samples >= self._settings.memory_samples or (tenant.first_ms or now_ms) <= oldest_ms
+            tenant.samples >= self._settings.memory_samples or (rested and (tenant.first_ms or now_ms) <= oldest_ms)
             for tenant in self._tenants.values()
         )
 

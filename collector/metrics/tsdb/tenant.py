@@ -12,12 +12,14 @@ import numpy as np
 
 from collector.metrics.promql.faults import too_many_samples
 from collector.metrics.promql.source import Selection
+from collector.metrics.remote.wire import WriteColumns
 from collector.metrics.selector import Matcher
 from collector.metrics.tsdb.block_file import Block, BlockInfo, BlockWriter
 from collector.metrics.tsdb.columns import Points, merged, nothing, without_empty
 from collector.metrics.tsdb.feed import Feed, Row
 from collector.metrics.tsdb.memory import Generation, Registry, Taken
 from collector.metrics.tsdb.table import Places, SeriesTable
+from collector.metrics.tsdb.writes import Verdict, WriteFeed, judged, rounds
 from deckwatch.wire.model import Labels, Samples
 
 SLICE_SAMPLES = 4_000_000
@@ -42,6 +44,7 @@ class Tenant:
         self._now = Generation(Registry())
         self._flushing: Generation | None = None
         self._feeds: dict[tuple[str, str], Feed] = {}
+        self._write_feed = WriteFeed()
         self._matches: OrderedDict[tuple[object, ...], _Part] = OrderedDict()
 
     # In ---------------------------------------------------------------------------------------------------------
@@ -58,6 +61,35 @@ class Tenant:
             taken = self._now.append(row.places, time_ms, row.values)
             added, repeated, late = added + taken.added, repeated + taken.repeated, late + taken.late
         return Taken(added, repeated, late)
+
+    def take_write(self, written: WriteColumns, oldest_ms: int, newest_ms: int) -> tuple[Taken, Verdict]:
+        """Samples of any series, each of its own time. Those that can't be taken are told; the others are."""
+        with self._lock:
+            given = self._write_feed.samples(self._now.registry, written)
+            inside = (given.times_ms >= oldest_ms) & (given.times_ms <= newest_ms) & (given.places >= 0)
+            number = np.nonzero(inside)[0]
+            late: list[Places] = []
+            added = repeated = 0
+            for chosen in rounds(given.places[number]):
+                rows = number[chosen]
+                places, times_ms = given.places[rows], given.times_ms[rows]
+                late.append(rows[times_ms < self._now.last_ms(places)])
+                taken = self._now.append(places, times_ms, given.values[rows])
+                added, repeated = added + taken.added, repeated + taken.repeated
+            lost, again = self._told_apart(given.places, given.times_ms, np.concatenate([np.empty(0, np.int64), *late]))
+            verdict = judged(written, given, lost, oldest_ms, newest_ms)
+            return Taken(added, repeated + again, len(lost)), verdict
+
+    def _told_apart(self, places: Places, times_ms: Places, late: Places) -> tuple[Places, int]:
+        """(late samples that are nowhere, how many came again: a sender that got no answer repeats itself)."""
+        if not len(late):
+            return late, 0
+        asked = np.unique(places[late])
+        points = self._now.read(asked, int(times_ms[late].min()), int(times_ms[late].max()))
+        known = set(zip(np.repeat(asked, points.counts).tolist(), points.times_ms.tolist(), strict=True))
+        pairs = zip(places[late].tolist(), times_ms[late].tolist(), strict=True)
+        lost = late[np.fromiter((pair not in known for pair in pairs), np.bool_, len(late))]
+        return lost, len(late) - len(lost)
 
     @property
     def samples(self) -> int:
@@ -196,6 +228,7 @@ class Tenant:
             number[place] = registry.place(labels)
         for feed in self._feeds.values():
             feed.renumber(number)
+        self._write_feed.forget()
         return Generation(registry, newest[alive])
 
 

@@ -29,9 +29,18 @@ _NAME = re.compile(r"(\d{8})\.wal")
 _LARGEST_BYTES = 1 << 31
 
 
+class Write(msgspec.Struct, frozen=True, array_like=True):
+    """A request of Prometheus' remote write, as it came."""
+
+    tenant: str
+    received_ms: int  # what is too old or in the future is so by this
+    body: bytes  # prompb.WriteRequest as a snappy block
+
+
 class Committed(msgspec.Struct, frozen=True, array_like=True):
     seq: int  # of the journal: everything up to it is in this record or before it
     frames: list[tuple[str, Samples]]  # host, what it sent; in the order of the journal
+    writes: list[Write] = []  # they share no series with frames but by accident: their order among those is lost
 
 
 _decoder = msgspec.msgpack.Decoder(Committed)

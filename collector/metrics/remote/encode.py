@@ -1,0 +1,53 @@
+"""prompb.WriteRequest, written. The formats stand in wire.py."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+
+from deckwatch.wire.model import Labels
+
+_SAMPLE = struct.Struct("<BBBd")
+_SERIES, _LABELS, _SAMPLES, _METADATA = 0x0A, 0x0A, 0x12, 0x1A
+
+
+def write_request(series: Iterable[tuple[bytes, Sequence[int], Sequence[float]]], metadata: bytes = b"") -> bytes:
+    """Of each series: its labels as `encode_labels` has them, times in ms, values."""
+    parts = []
+    for labels, times_ms, values in series:
+        body = labels + b"".join(map(encode_sample, times_ms, values))
+        parts.append(_framed(_SERIES, body))
+    return b"".join(parts) + metadata
+
+
+def encode_labels(labels: Labels) -> bytes:
+    """`labels` sorted by their names, as the receiver wants them."""
+    parts = []
+    for name, value in labels:
+        parts.append(_framed(_LABELS, _framed(0x0A, name.encode()) + _framed(0x12, value.encode())))
+    return b"".join(parts)
+
+
+def encode_sample(time_ms: int, value: float) -> bytes:
+    time = varint(time_ms & (1 << 64) - 1)
+    return _SAMPLE.pack(_SAMPLES, 10 + len(time), 0x09, value) + b"\x10" + time
+
+
+def encode_metadata(name: str, kind: int, about: str, unit: str) -> bytes:
+    """`kind`: MetricMetadata.MetricType (1 counter, 2 gauge, 3 histogram, 5 summary)."""
+    body = b"\x08" + varint(kind) + _framed(0x12, name.encode()) + _framed(0x22, about.encode())
+    return _framed(_METADATA, body + (_framed(0x2A, unit.encode()) if unit else b""))
+
+
+def varint(value: int) -> bytes:
+    """`value` >= 0."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _framed(tag: int, body: bytes) -> bytes:
+    return bytes((tag,)) + varint(len(body)) + body
