@@ -6,12 +6,12 @@ frozen fingerprint of the first bytes together with the KiB before the acked pos
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 
 import msgspec
 
-from agent.tail.logfile import LogFile
+from agent.tail.logfile import FileId, LogFile
 from agent.tail.mark import PROBE_BYTES, crc_up_to, probe_holds, same_text
 from agent.tail.state import StreamState
 from deckwatch.wire.identity import FINGERPRINT_BYTES, is_of_generation
@@ -56,6 +56,8 @@ def fit(found: Candidate, state: StreamState) -> Fit:
     same_id = found.file.id == state.file
     if same_id and state.compared_mtime_ns and state.compared_mtime_ns == found.file.stat().mtime_ns:
         return Fit.SAME
+    if same_id and state.damaged and state.closed_ns and not found.live:
+        return Fit.SAME  # what was taken for its text may have been wrong
     if not probe_holds(found.file, state.acked):
         return Fit.NO
     if same_id:
@@ -110,3 +112,22 @@ def is_prefix_of(short: LogFile, long: LogFile) -> bool:
     size = short.stat().size
     start = Position(0, 0)
     return size is not None and size >= _TELLING_BYTES and crc_up_to(short, start, size) == crc_up_to(long, start, size)
+
+
+def is_compressed_of(file: LogFile, path: str) -> bool:
+    """By its name: what compresses a log leaves it beside the plain one."""
+    return file.path.endswith(".gz") and file.path.removesuffix(".gz") == path.removesuffix(".gz")
+
+
+def whose_damaged(file: LogFile, states: Iterable[StreamState], names: Mapping[FileId, str]) -> StreamState | None:
+    """Of a file that can't be read as far as it takes to be sure: the stream of this inode, or of the plain file that
+    it was made of; else one whose beginning it has, if it was not found elsewhere or was complete before it was closed.
+    `names`: where files stood last."""
+    head, mtime_ns = file.salvage(FINGERPRINT_BYTES, 0), file.stat().mtime_ns
+    begun_alike = None
+    for state in states:
+        if state.file == file.id or is_compressed_of(file, names.get(state.file, state.path)):
+            return state
+        if is_of_generation(state.generation, head) and (not state.closed_ns or mtime_ns <= state.closed_ns):
+            begun_alike = begun_alike or state
+    return begun_alike

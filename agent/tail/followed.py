@@ -10,7 +10,16 @@ import msgspec
 
 from agent.model import LogSource
 from agent.tail.catcher import Caught
-from agent.tail.claim import Candidate, Fit, candidate, fit, is_prefix_of, match_files
+from agent.tail.claim import (
+    Candidate,
+    Fit,
+    candidate,
+    fit,
+    is_compressed_of,
+    is_prefix_of,
+    match_files,
+    whose_damaged,
+)
 from agent.tail.holes import Holes
 from agent.tail.keeper import Keeper
 from agent.tail.logfile import FileId, LogFile, open_log
@@ -46,18 +55,23 @@ class Followed:
     @property
     def idle(self) -> bool:
         """Nothing is left of it: no open file, nothing at its path."""
-        return not self.tails and not self.rotated.pending and not self.unopened_bytes
+        waiting = self.rotated.pending or self.rotated.failing_bytes
+        return not self.tails and not waiting and not self.unopened_bytes
 
     @property
     def settling(self) -> bool:
         """Something is going on that only time decides."""
         unsure = self.rotated.unsure or self._holes.unsure
-        return unsure or self._first or any(tail.place is not Place.LIVE for tail in self.tails)
+        return (
+            unsure
+            or self._first
+            or any(tail.place is not Place.LIVE or tail.failing_since is not None for tail in self.tails)
+        )
 
     @property
     def lag_bytes(self) -> int:
         waiting = sum(max(1, file.stat().stored_bytes) for file in self.rotated.pending.values())
-        return sum(tail.lag_bytes for tail in self.tails) + self.unopened_bytes + waiting
+        return sum(tail.lag_bytes for tail in self.tails) + self.unopened_bytes + waiting + self.rotated.failing_bytes
 
     def look(self, now: float) -> None:
         """Look at the path, at all open files, and where something has changed at the rotated ones."""
@@ -74,9 +88,11 @@ class Followed:
             found += self._open_live()
         if found:
             self._assign(found, now)
+        while self.rotated.damaged:
+            self._take_damaged(self.rotated.damaged.pop(0), now)
         if present is not None:
             self.rotated.forget_absent(present, now)
-        if self._first and not self.unopened_bytes:
+        if self._first and not self.unopened_bytes and not self.rotated.failing_bytes:
             self._first = False
             self._give_up_waiting(now)
             self._holes.check_start(newest, now)
@@ -208,13 +224,12 @@ class Followed:
             self._keeper.complain(path, error)
             self.unopened_bytes = _size_of(path)
             return []
-        self._keeper.complain(path, None)
         if any(tail.file is not None and tail.file_id == file.id for tail in self.tails):
             file.close()  # renamed back: its tail goes on as the live one
             self.live = next(tail for tail in self.tails if tail.file_id == file.id)
             self.live.place = Place.LIVE
             return []
-        if not self._keeper.may_have(file.id, self):
+        if self.rotated.is_resting(file.id) or not self._keeper.may_have(file.id, self):
             file.close()
             return []
         return self.rotated.candidates([file], live=True)
@@ -236,7 +251,9 @@ class Followed:
             self.rotated.pending.pop(one.file.id, None)
             if error := match.unreadable.get(i):
                 self.rotated.unreadable(one.file, error)
-            elif state is None:
+                continue
+            self.rotated.readable(one.file)
+            if state is None:
                 self._take_unknown(one, now)
             elif tail := open_now.get(state.generation):
                 self._take_copy(one, tail, now)
@@ -292,6 +309,33 @@ class Followed:
         self.live = tail if one.live else self.live
         if self._keeper.begin_at_end and stat.mtime_ns < self._keeper.started_ns:
             tail.begin_at_end(self._keeper.now_ns())
+
+    def _take_damaged(self, file: LogFile, now: float) -> None:
+        """Not even its beginning can be read, or not the place by which it would be known. It is told by its inode and
+        name; what is known to be read already needs no second look, and the rest is a gap."""
+        names = self.rotated.names
+        plain = (tail for tail in self.tails if is_compressed_of(file, names.get(tail.file_id, tail.path)))
+        tail = next((tail for tail in plain if tail.generation), None)
+        if tail is not None and tail.file is not None:
+            self.rotated.settle(file, tail.generation)
+            return
+        state = None if tail else whose_damaged(file, self._keeper.memory.of_source(self.source.name), names)
+        if state is not None and state.closed_ns and file.path != self.source.path:
+            self._keeper.relisted(msgspec.structs.replace(state, file=file.id, path=told_path(file.path), listed=True))
+            self.rotated.settle(file, state.generation)
+            return
+        place = Place.LIVE if file.path == self.source.path else Place.ROTATED
+        if tail is not None:
+            tail.attach(file, place, now)
+            self._keeper.adopted(tail, self)
+        elif state is not None:
+            self._keeper.memory.take(state)
+            tail = self.new_tail(file, place, now, msgspec.structs.replace(state, closed_ns=0))
+            self._keeper.resumed(tail)
+        else:
+            tail = self.new_tail(file, place, now)
+        self.live = tail if place is Place.LIVE else self.live
+        self._keeper.pass_damage(tail)
 
     def _is_packed(self, one: Candidate, tail: Tail) -> bool:
         """Is it the compressed text of a file that we hold and have not begun to read? That one gets its name now."""

@@ -8,12 +8,17 @@ one is read to its end.
 from __future__ import annotations
 
 import logging
+import os
+import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from agent.tail.birthtime import born_ns
 from agent.tail.catcher import Caught
 from agent.tail.keeper import Keeper
+from agent.tail.logfile import PlainFile
 from agent.tail.rotation import Place
 from agent.tail.state import StreamState
 from agent.tail.tail import Tail
@@ -31,15 +36,35 @@ class Chain(msgspec.Struct, frozen=True):
     present: bool  # it, or a copy of it, still has a name: whatever came later is younger, and is there as well
     newer: int  # rotated files that are younger
     max_files: int  # see LogSource
+    born_since: int | None = None  # files there that were created since it was deleted; None: nobody can tell
 
 
 def may_have_hole(chain: Chain) -> bool:
     """Can it be excluded that a generation came and went behind the known file? An engine deletes the oldest file only
     where it has as many as it may keep: with fewer younger ones there, the known file was deleted by somebody else.
-    Without a known limit (logrotate), any rotated file that is younger may have pushed others out."""
+    Without a known limit (logrotate), any rotated file that is younger may have pushed others out.
+
+    The oldest goes first: as long as the known file was there, all that came after it were. Each rotation since then
+    has created a file. Docker deletes the oldest before it creates the live one, logrotate after that: one file, or
+    none, that is younger than the deletion says that nothing else was deleted."""
     if chain.present:
         return False
+    if chain.born_since is not None and chain.max_files != 1 and chain.born_since <= (1 if chain.max_files else 0):
+        return False
     return chain.newer >= chain.max_files - 1 if chain.max_files else chain.newer > 0
+
+
+def missing_numbers(live: str, known: str, listed: Iterable[str]) -> list[int]:
+    """Numbers of rotated files that must have been there, younger than the known one, and that are not."""
+    number = re.compile(re.escape(live) + r"\.(\d{1,3})(\.gz)?")  # more digits are a date
+    there = {int(found[1]) for path in listed if (found := number.fullmatch(path))}
+    at = number.fullmatch(known)
+    return [n for n in range(1, int(at[1])) if n not in there] if at else []
+
+
+def told_numbers(missing: Sequence[int]) -> str:
+    numbers = ", ".join(f".{n}" for n in missing)
+    return f"rotated files were removed that nobody could read: {numbers}"
 
 
 def told(count: int) -> str:
@@ -56,6 +81,7 @@ class _Doubt(msgspec.Struct, frozen=True):
     tail: Tail
     since: float
     newer: int
+    born_since: int | None
 
 
 class Holes:
@@ -91,13 +117,13 @@ class Holes:
         if moved.file is None or self._ours or moved.file.stat().links:
             return
         newer = self._followed.rotated.younger_than(moved.file.stat().mtime_ns)
-        self._doubts.append(_Doubt(moved, now, newer))
+        self._doubts.append(_Doubt(moved, now, newer, self._born_since_deletion(moved)))
 
     def settle(self, now: float) -> None:
         for doubt in [one for one in self._doubts if now - one.since >= self._keeper.settings.settle_s]:
             self._doubts.remove(doubt)
             copied = self._followed.rotated.has_copy(doubt.tail.generation)
-            if may_have_hole(Chain(copied, doubt.newer, self._followed.source.max_files)):
+            if may_have_hole(Chain(copied, doubt.newer, self._followed.source.max_files, doubt.born_since)):
                 self._note(UNKNOWN, doubt.tail if doubt.tail in self._followed.tails else None, now)
 
     def check_start(self, newest: StreamState | None, now: float) -> None:
@@ -112,8 +138,22 @@ class Holes:
         covered = tail is not None and not tail.over and tail.place is not Place.DELETED  # there, or a gap to its end
         present = covered or followed.rotated.has_copy(newest.generation)
         newer = followed.rotated.younger_than(0)
-        if (newer or followed.live) and may_have_hole(Chain(present, newer, followed.source.max_files)):
+        since = self._born_since_deletion(tail) if tail else None
+        if (newer or followed.live) and may_have_hole(Chain(present, newer, followed.source.max_files, since)):
             self._note(UNKNOWN, tail, now)
+        elif missing := missing_numbers(
+            followed.source.path, followed.rotated.name_of(newest), followed.rotated.list_now()
+        ):
+            self._note(told_numbers(missing), tail, now)
+
+    def _born_since_deletion(self, tail: Tail) -> int | None:
+        """How many of the files that are there now. What changed a file's inode last is the loss of its name."""
+        if not isinstance(tail.file, PlainFile) or tail.file.stat().links:
+            return None
+        deleted_ns = os.fstat(tail.file.fileno()).st_ctime_ns
+        births = [born_ns(path) for path in (self._followed.source.path, *self._followed.rotated.list_now())]
+        known = [birth for birth in births if birth is not None]
+        return sum(birth >= deleted_ns for birth in known) if len(known) == len(births) else None
 
     def _check_beginning(self, now: float) -> None:
         """A container that was created while we ran, and whose log was found when it had been rotated as often as its

@@ -38,11 +38,12 @@ START = Mark()
 
 
 def mark_behind(start: Mark, piece: bytes, file: Readable) -> Mark:
-    """The mark after `piece`, which follows `start`. Only a short piece needs a look back into the file."""
+    """The mark after `piece`, which follows `start`. Only a short piece needs a look back into the file, not further
+    than the probe before: what is there could be read."""
     end = start.offset + len(piece)
     probe = piece[-PROBE_BYTES:]
-    if len(probe) < PROBE_BYTES and start.offset:
-        before = min(PROBE_BYTES - len(probe), start.offset)
+    if len(probe) < PROBE_BYTES and start.probe_bytes:
+        before = min(PROBE_BYTES - len(probe), start.probe_bytes)
         probe = file.pread(before, start.offset - before) + probe
     return Mark(end, crc32c(piece, start.crc), len(probe), crc32c(probe))
 

@@ -38,7 +38,7 @@ def settle(tail: Tail, theirs: Position, ts_ns: int) -> Settlement:
         return Settlement.AGREED
     if stands is Standing.DIVERGED:
         return Settlement.DIVERGE
-    if tail.file is not None and holds(tail.file, tail.acked, theirs):
+    if tail.file is not None and holds(tail.file, _readable_before(tail, theirs), theirs):
         tail.ack(mark_at(tail.file, theirs))
         tail.rewind()
         return Settlement.MOVED
@@ -50,6 +50,12 @@ def settle(tail: Tail, theirs: Position, ts_ns: int) -> Settlement:
         return Settlement.MOVED
     _declare_restored(tail, theirs, ts_ns)
     return Settlement.GAP
+
+
+def _readable_before(tail: Tail, theirs: Position) -> Mark:
+    """From where the CRC is counted: bytes of a planned gap can't be read."""
+    behind = (gap.behind for gap in tail.gaps if 0 <= gap.end <= theirs.offset)
+    return max(behind, key=lambda mark: mark.offset, default=tail.acked)
 
 
 def _declare_restored(tail: Tail, theirs: Position, ts_ns: int) -> None:

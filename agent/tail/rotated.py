@@ -11,9 +11,14 @@ from agent.model import LogSource
 from agent.tail.claim import Candidate, candidate
 from agent.tail.keeper import Keeper
 from agent.tail.logfile import FileId, LogFile, open_log
+from agent.tail.state import StreamState
 
 if TYPE_CHECKING:
     from agent.tail.followed import Followed
+
+
+_MOST_NAMES = 100
+"""Of files that are gone."""
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -24,6 +29,15 @@ class Settled(msgspec.Struct, frozen=True):
     generation: str
 
 
+class Failing(msgspec.Struct, frozen=True):
+    """A file of which not even the beginning can be read, or not as far as it must be to tell whose it is."""
+
+    since: float
+    retry_at: float
+    stored_bytes: int
+    mtime_ns: int
+
+
 class RotatedFiles:
     """`due`: names in the folder may have changed since the last look."""
 
@@ -32,6 +46,9 @@ class RotatedFiles:
         self.due = True
         self.pending: dict[FileId, LogFile] = {}  # unknown files, held until they are still
         self._keeper = keeper
+        self.damaged: list[LogFile] = []  # open; they could not be read for so long that they are taken as they are
+        self.names: dict[FileId, str] = {}  # where files were listed last, also some that are not there any more
+        self._failing: dict[FileId, Failing] = {}
         self._settled: dict[FileId, Settled] = {}
         self._absent: dict[str, float] = {}  # closed generations whose file is not to be found: since when
         self._listed_ns = -1
@@ -39,7 +56,11 @@ class RotatedFiles:
     @property
     def unsure(self) -> bool:
         """Something is going on that only time decides."""
-        return bool(self.pending or self._absent)
+        return bool(self.pending or self._absent or self._failing)
+
+    @property
+    def failing_bytes(self) -> int:
+        return sum(max(1, one.stored_bytes) for one in self._failing.values())
 
     def poll(self) -> None:
         """Find out whether the folder has changed without having been told."""
@@ -67,6 +88,14 @@ class RotatedFiles:
         """Is one of the files that are there known to hold this stream?"""
         return any(settled.generation == generation for settled in self._settled.values())
 
+    def name_of(self, state: StreamState) -> str:
+        """Where the file of a stream, or a copy of it, was listed last; empty: nowhere."""
+        copies = [at for at, settled in self._settled.items() if settled.generation == state.generation]
+        return next((self.names[at] for at in (*copies, state.file) if at in self.names), "")
+
+    def list_now(self) -> list[str]:
+        return [one.path for one in self._keeper.listings.rotated(self.source.rotated, self.source.path)]
+
     def younger_than(self, mtime_ns: int) -> int:
         """Rotated files that were written later, of those that are there now."""
         found = self._keeper.listings.rotated(self.source.rotated, self.source.path)
@@ -80,10 +109,11 @@ class RotatedFiles:
             path, found = one.path, one.stat
             at = FileId(found.st_dev, found.st_ino)
             present.add(at)
+            self.names[at] = path
             settled = self._settled.get(at)
             if settled and (settled.stored_bytes, settled.mtime_ns) == (found.st_size, found.st_mtime_ns):
                 continue
-            if at in held or not self._keeper.may_have(at, owner):
+            if at in held or self.is_resting(at) or not self._keeper.may_have(at, owner):
                 continue
             if file := self.pending.get(at) or self.open(path):
                 files.append(file)
@@ -100,7 +130,6 @@ class RotatedFiles:
             self._keeper.complain(path, error)
             self.due = True
             return None
-        self._keeper.complain(path, None)
         return file
 
     def candidates(self, files: Iterable[LogFile], *, live: bool, born: bool = False) -> list[Candidate]:
@@ -112,16 +141,39 @@ class RotatedFiles:
                 self.unreadable(file, error)
         return found
 
+    def readable(self, file: LogFile) -> None:
+        if self._failing:
+            self._failing.pop(file.id, None)
+        self._keeper.complain(file.path, None)
+
+    def is_resting(self, at: FileId) -> bool:
+        """It could not be read a moment ago."""
+        failing = self._failing.get(at)
+        return failing is not None and self._keeper.now() < failing.retry_at
+
     def unreadable(self, file: LogFile, error: OSError) -> None:
-        """Now: it may still be being written, as a compressed file is."""
+        """Now: it may still be being written, as a compressed file is. What stays so is damaged."""
         self._keeper.complain(file.path, error)
         self.pending.pop(file.id, None)
-        file.close()
         self.due = True
+        now, stat, settings = self._keeper.now(), file.stat(), self._keeper.settings
+        known = self._failing.get(file.id)
+        same = known and (known.stored_bytes, known.mtime_ns) == (stat.stored_bytes, stat.mtime_ns)
+        since = known.since if known and (same or stat.size is not None) else now
+        if now - since >= settings.unreadable_s:
+            self._failing.pop(file.id, None)
+            self.damaged.append(file)
+            return
+        self._failing[file.id] = Failing(since, now + settings.poll_s, stat.stored_bytes, stat.mtime_ns)
+        file.close()
 
     def forget_absent(self, present: set[FileId], now: float) -> None:
         """Closed streams whose file has no name left. Not at once: it may just be getting another one."""
         self._settled = {at: settled for at, settled in self._settled.items() if at in present}
+        while len(self.names) > _MOST_NAMES + len(present):
+            del self.names[next(iter(self.names))]
+        tried = now - 2 * self._keeper.settings.poll_s  # the live one is not among those present
+        self._failing = {at: one for at, one in self._failing.items() if at in present or one.retry_at > tried}
         still = {settled.generation for settled in self._settled.values()}
         absent: dict[str, float] = {}
         for state in self._keeper.memory.closed(self.source.name):

@@ -59,6 +59,14 @@ class TailSettings(msgspec.Struct, frozen=True):
         float,
         Meta(description="Seconds that an unknown rotated file must have been still before it is read.", ge=0),
     ] = 2.0
+    unreadable_s: Annotated[
+        float,
+        Meta(
+            description="Seconds for which reading must have failed (a bad disk, a damaged .gz that does not change) "
+            "before what can't be read is declared as a gap and reading goes on behind it.",
+            ge=0,
+        ),
+    ] = 60.0
     held_bytes: Annotated[
         int,
         Meta(description="Most bytes of deleted files that are kept alive by being held open; beyond, a gap.", ge=0),

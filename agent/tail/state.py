@@ -38,6 +38,7 @@ class StreamState(msgspec.Struct, frozen=True):
     closed_ns: int = 0  # wall time when it was let go; 0: open
     listed: bool = True  # its file is still there under some name
     compared_mtime_ns: int = 0  # of a compressed copy that was inflated and compared: not again while this holds
+    damaged: bool = False  # a part of it was declared unreadable: if it turns up later, repaired, it is not sent again
     unseen: str = ""  # why a gap is to be declared behind its end: generations followed that nobody could open
 
     def id(self, agent: str) -> StreamId:
@@ -73,6 +74,9 @@ class StreamMemory:
         """The stream of a log that began last, as far as is known: those that were open are in their order."""
         waiting = self.waiting(source)
         return waiting[-1] if waiting else max(self.closed(source), key=lambda s: s.closed_ns, default=None)
+
+    def of_source(self, source: str) -> list[StreamState]:
+        return self.waiting(source) + self.closed(source)
 
     def ledger(self) -> Iterator[StreamState]:
         for generations in self._ledger.values():

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from agent.model import LogSource
+from agent.tail.damage import Damage, survey
 from agent.tail.framing import Cut, cut_frames, cut_lines, sniff
 from agent.tail.logfile import NO_FILE, LogFile, PlainFile
 from agent.tail.mark import PROBE_BYTES, START, Mark, crc_up_to, mark_at, mark_behind, probe_holds
@@ -63,12 +64,16 @@ class Tail:
         self.read: Mark = self.acked
         self.gaps: list[PlannedGap] = list(state.gaps) if state else []
         self.unseen = state.unseen if state else ""  # see StreamState
+        self.damaged = state.damaged if state else False  # see StreamState
+        self.failing_since: float | None = None  # reading ends in an error
+        self._retry_at = 0.0
         self.lost: GapReason | None = None  # why there is no file
         self.lost_at = now
         self.size: int | None = None
         self.stored_bytes = 0
         self.seen = self.read.offset  # bytes up to here were looked at for a newline
         self.changed_at = now
+        self.resting = False  # reading failed, and is not tried again before some time
         self.declared_last = False  # the last gap is on its way
         self.over = False  # the last gap is acked: let it go
         self._mtime_ns = -1
@@ -91,11 +96,13 @@ class Tail:
         self.lost = self.size = None
         self.gaps = [gap for gap in self.gaps if not gap.last]
         self.changed_at, self.declared_last, self._mtime_ns = now, False, -1
+        self.failing_since = None
 
     def look(self, now: float, late_write_s: float) -> Step:
         """Raises OSError."""
         if self.file is None:
             return Step.CLOSE if self.over or (self.lost is None and not self.gaps) else Step.WAIT
+        self.resting = self.failing_since is not None and now < self._retry_at
         stat = self.file.stat()
         if stat.size != self.size or (stat.size is None and stat.mtime_ns != self._mtime_ns):
             self.size, self.changed_at = stat.size, now
@@ -108,6 +115,8 @@ class Tail:
         self._mtime_ns = stat.mtime_ns
         if self.format is Format.FRAMES and self.place is not Place.LIVE and self.seen == self.size:
             self.size = self.read.offset  # a frame torn by a crash: it was never whole
+        if self.over:  # its last gap is acked: what is behind that can't be read
+            return Step.WAIT if self.place is Place.LIVE else Step.CLOSE
         return next_step(self._seen_as(now, holds), late_write_s)
 
     def _seen_as(self, now: float, holds: bool) -> Look:
@@ -150,7 +159,7 @@ class Tail:
         assert self.file is not None  # noqa: S101 - asked where there is one
         if not probe_holds(self.file, self.read):
             return False
-        if not self.generation or not isinstance(self.file, PlainFile):
+        if not self.generation or self.damaged or not isinstance(self.file, PlainFile):
             return True
         return is_of_generation(self.generation, self.file.pread(FINGERPRINT_BYTES, 0))
 
@@ -190,7 +199,7 @@ class Tail:
         """Read again from what is acked. A file that is gone can't be: its gap grows down to there."""
         self.read = self.acked
         self.seen = self.acked.offset
-        self.declared_last = False
+        self.declared_last = self.resting = False
         if self.file is None and self.gaps and self.gaps[0].start > self.acked.offset:
             self.gaps[0] = msgspec.structs.replace(self.gaps[0], start=self.acked.offset)
 
@@ -219,6 +228,27 @@ class Tail:
             detail = f"{told_path(self.path)}: behind its end at {self.read.offset}: {self.unseen}"
             self.plan(PlannedGap(self.read.offset, -1, START, GapReason.ROTATED_AWAY, ts_ns, detail, last=True))
         return True
+
+    def fail(self, now: float, retry_s: float) -> float:
+        """Reading ended in an error. For how many seconds has it, with a compressed file that did not change?"""
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        self._retry_at, self.resting = now + retry_s, True
+        return now - (max(self.failing_since, self.changed_at) if self.size is None else self.failing_since)
+
+    def pass_damage(self, ts_ns: int) -> None:
+        """Give up what can't be read: a gap, and reading goes on behind it. Raises OSError."""
+        assert self.file is not None  # noqa: S101 - it was read from
+        self.failing_since, self.resting, self.damaged = None, False, True
+        found = Damage(self.read.offset, -1) if self.format is Format.FRAMES else survey(self.file, self.read.offset)
+        if found is None:  # what is before the position can't be read any more, and is acked or on its way
+            self.read = msgspec.structs.replace(self.read, probe_bytes=0)
+            self.acked = msgspec.structs.replace(self.acked, probe_bytes=0)
+            return
+        if not self.generation:
+            self.take_name(self.file.salvage(FINGERPRINT_BYTES, 0))
+        detail = f"{told_path(self.path)}: can't be read behind {found.start}"
+        last = found.end < 0
+        self.plan(PlannedGap(found.start, found.end, found.behind, GapReason.UNREADABLE, ts_ns, detail, last=last))
 
     def begin_at_end(self, ts_ns: int) -> None:
         """Start behind the last whole line that is there now; what is before is declared, not read. Raises OSError."""
@@ -262,8 +292,8 @@ class Tail:
         if self.declared_last:
             return False
         if self._gap_here() is not None:
-            return True
-        return self.file is not None and (self.size is None or self.size > self.seen)
+            return not self.over
+        return self.file is not None and not self.resting and (self.size is None or self.size > self.seen)
 
     @property
     def is_worth_a_link(self) -> bool:
@@ -285,6 +315,8 @@ class Tail:
         undeclared = 1 if self.unseen and not self.over else 0
         if self.file is None:
             return undeclared + sum(gap.end - gap.start for gap in self.gaps if gap.end >= 0)
+        if self.over:
+            return 0
         if self.size is None:
             return max(1, self.stored_bytes)
         held = 0
@@ -307,6 +339,7 @@ class Tail:
             container=self.source.container,
             gaps=tuple(self.gaps),
             complete=self.source.ended and self.size == self.acked.offset,
+            damaged=self.damaged,
             unseen=self.unseen,
         )
 

@@ -16,7 +16,7 @@ from agent.tail.changes import Changes
 from agent.tail.followed import Followed
 from agent.tail.links import Links
 from agent.tail.listing import Listings
-from agent.tail.logfile import FileId, PlainFile, TornGzip
+from agent.tail.logfile import FileId, PlainFile
 from agent.tail.positions import Positions
 from agent.tail.rotation import Place
 from agent.tail.settings import Begin, TailSettings
@@ -31,8 +31,6 @@ LEAST_POLL_S = 0.05
 _QUIET_AFTER_S = 60.0
 _QUIET_FACTOR = 6
 """A file that inotify covers and that has been quiet for a while is polled this much more rarely."""
-_TORN_S = 60.0
-"""A compressed file that ends in the middle and has been still for so long is damaged, not being written."""
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -308,16 +306,27 @@ class Tailer:
             except OSError as error:
                 self._unreadable(tail, error, now)
                 continue
+            if tail.failing_since is not None:
+                tail.failing_since = None
+                self.complain(tail.path, None)
             if piece is not None:
                 return piece
         return None
 
     def _unreadable(self, tail: Tail, error: OSError, now: float) -> None:
         self.complain(tail.path, error)
-        tail.seen = tail.size or tail.seen  # not again before something changes
-        torn = isinstance(error, TornGzip) and now - tail.changed_at > _TORN_S
-        if torn or error.errno == errno.EBADMSG:
-            self._give_up(tail, GapReason.UNREADABLE, now)
+        if tail.fail(now, self.settings.poll_s) >= self.settings.unreadable_s:
+            self.pass_damage(tail)
+
+    def pass_damage(self, tail: Tail) -> None:
+        try:
+            tail.pass_damage(self.now_ns())
+        except OSError as error:
+            self.complain(tail.path, error)
+            return
+        self._ready.setdefault(self.homes[tail])
+        self.named()  # where it is must be remembered before it is sent: a restart can't read across it
+        log.error("%s: unreadable for %g s: a gap is declared", tail.path, self.settings.unreadable_s)
 
     @property
     def has_ready(self) -> bool:

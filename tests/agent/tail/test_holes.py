@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.tail.holes import Chain, may_have_hole
+from agent.tail.holes import Chain, may_have_hole, missing_numbers
 from deckwatch.wire.model import Format, Gap, GapReason
 from tests.fixtures.agent_rig import AgentRig, tail_settings
 from tests.fixtures.fake_collector import FakeCollector
@@ -27,10 +27,31 @@ from tests.fixtures.fake_collector import FakeCollector
         (Chain(present=True, newer=0, max_files=1), False),
         (Chain(present=False, newer=0, max_files=0), False),  # rm by hand
         (Chain(present=False, newer=1, max_files=0), True),  # logrotate: how many it keeps is not known
+        (Chain(present=False, newer=2, max_files=3, born_since=1), False),  # the rotation that dropped it was the last
+        (Chain(present=False, newer=2, max_files=3, born_since=2), True),
+        (Chain(present=False, newer=2, max_files=0, born_since=0), False),
+        (Chain(present=False, newer=2, max_files=0, born_since=1), True),  # Docker's order, or logrotate's?
+        (Chain(present=False, newer=0, max_files=1, born_since=1), True),  # only one is ever there
     ],
 )
 def test_may_have_hole(chain: Chain, may: bool) -> None:
     assert may_have_hole(chain) is may
+
+
+@pytest.mark.parametrize(
+    ("known", "listed", "missing"),
+    [
+        ("a.log.3", ["a.log.1.gz", "a.log.2", "a.log.3"], []),
+        ("a.log.3", ["a.log.1", "a.log.3"], [2]),
+        ("a.log.3.gz", ["a.log.3.gz", "a.log.4.gz"], [1, 2]),
+        ("a.log.1", ["a.log.1", "a.log.3"], []),  # older than the known one
+        ("a.log", ["a.log.2"], []),
+        ("a.log.20260102", ["a.log.20260101", "a.log.20260102"], []),
+        ("", ["a.log.2"], []),
+    ],
+)
+def test_missing_numbers(known: str, listed: list[str], missing: list[int]) -> None:
+    assert missing_numbers("a.log", known, listed) == missing
 
 
 @pytest.fixture
@@ -231,6 +252,56 @@ async def test_rotations_while_the_agent_is_down(
         assert len(lost) == 10 * max(0, rotations - 3)
         assert len(gaps(collector, source.name)) == (rotations >= 3)  # the third drops the known file: no proof is left
         await agent.stop()
+
+
+@pytest.mark.parametrize("rotations", range(2, 6))
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_link_proves_that_nothing_came_between(
+    tmp_path: Path, collector: FakeCollector, rotations: int, killed: bool
+) -> None:
+    agent = AgentRig(tmp_path / "state", collector)
+    agent.links = True
+    log = Log(tmp_path / "a.log")
+    log.write()
+    source = agent.follow(log.path, max_files=3)
+    await agent.start()
+    await rest(agent)
+    await agent.kill() if killed else await agent.stop()
+    log.write()
+    for _ in range(rotations):
+        await asyncio.sleep(0.05)  # more than a tick of the clock that files are stamped by
+        log.rotate()
+    for _ in range(2):
+        await agent.start()
+        await rest(agent)
+        assert len(missing(collector, source.name, log)) == 10 * max(0, rotations - 3)
+        assert len(gaps(collector, source.name)) == (rotations > 3)
+        await agent.stop()
+
+
+async def test_a_rotated_file_that_was_removed_unread(tmp_path: Path, collector: FakeCollector) -> None:
+    agent = AgentRig(tmp_path / "state", collector)
+    log = Log(tmp_path / "a.log", keep=5)
+    log.write()
+    source = agent.follow(log.path, max_files=5)
+    await agent.start()
+    await rest(agent)
+    await agent.stop()
+    for _ in range(3):
+        log.rotate()
+    (tmp_path / "a.log.2").unlink()
+    for _ in range(2):
+        await agent.start()
+        await rest(agent)
+        [gap] = gaps(collector, source.name)
+        assert "removed that nobody could read: .2" in gap.detail
+        assert missing(collector, source.name, log) == set(range(11, 21))
+        await agent.stop()
+    log.rotate()
+    await agent.start()
+    await rest(agent)
+    assert len(gaps(collector, source.name)) == 1
+    await agent.stop()
 
 
 async def test_the_hole_outlives_a_crash(tmp_path: Path, collector: FakeCollector) -> None:
