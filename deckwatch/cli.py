@@ -24,6 +24,7 @@ COMMANDS = {
     "deadletter": ("deckwatch.cli_deadletter:deadletter", "What could not be taken: list, show, try again, delete."),
     "fsck": ("deckwatch.cli_fsck:fsck", "Check what a stopped collector keeps; repair what can be."),
     "backup": ("deckwatch.cli_backup:backup", "Copy what a collector keeps, also while it runs."),
+    "dashboards": ("deckwatch.cli_dashboards:dashboards", "Dashboards for Grafana, with its provisioning files."),
     "config": ("deckwatch.cli_config:config", "Show every option; check a configuration file."),
     "version": ("deckwatch.cli_config:version", "Print the version."),
 }
@@ -100,7 +101,8 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _missing(command: str, error: ModuleNotFoundError) -> Exception:
     """A package of the collector that an agent host rightly lacks; one of our own modules would be a bug."""
-    if error.name is None or error.name.partition(".")[0] in ("deckwatch", "agent", "collector", "alerting"):
+    ours = ("deckwatch", "agent", "collector", "alerting", "dashboards")
+    if error.name is None or error.name.partition(".")[0] in ours:
         return error
     return Unusable(f"`deckwatch {command}` needs the package {error.name}: pip install 'deckwatch[collector]'")
 

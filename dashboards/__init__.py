@@ -1,0 +1,1 @@
+"""Dashboards over what Deckwatch gathers, for the systems that show them."""
