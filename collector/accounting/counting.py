@@ -6,12 +6,13 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import polars as pl
 
 from collector.accounting.account import StreamAccount, encode_accounts
 from collector.intake.record import BatchRecord
 from collector.records import FLAG_MULTILINE, RecordFrame
 from deckwatch.wire.model import Batch, Position
+
+_NEWLINE = 10
 
 
 class Accounts:
@@ -80,9 +81,13 @@ class Accounts:
 
 
 def _further_lines(frame: RecordFrame) -> dict[int, int]:
-    """Lines that were joined to the first one of a record, by origin. Only joined records are looked into."""
+    """Lines that were joined to the first one of a record, by origin. Only joined records are looked into, and without
+    a query plan: its threads cost more than the counting, each time that an entry is applied."""
     joined = np.flatnonzero(frame.rows["flags"].to_numpy() & FLAG_MULTILINE)
     if not len(joined):
         return {}
-    rows = frame.rows[joined].select("origin", pl.col("message").str.count_matches("\n", literal=True))
-    return dict(rows.group_by("origin").agg(pl.col("message").cast(pl.Int64).sum()).iter_rows())
+    texts = frame.rows["message"].gather(joined).to_arrow()
+    data, ends = np.frombuffer(texts.buffers()[2], np.uint8), np.frombuffer(texts.buffers()[1], np.int64)
+    before = np.searchsorted(np.flatnonzero(data == _NEWLINE), ends)
+    counts = np.bincount(frame.rows["origin"].to_numpy()[joined], weights=np.diff(before))
+    return {place: int(counts[place]) for place in np.flatnonzero(counts).tolist()}

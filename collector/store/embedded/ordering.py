@@ -53,6 +53,8 @@ class _Loaded:
         self._left[block] -= len(rows)
         if not self._left[block]:
             del self._frames[block]
+        if bool((rows[1:] - rows[:-1] == 1).all()):
+            return frame.slice(int(rows[0]), len(rows))  # neighbours: nothing is looked up, nothing is copied
         return frame[rows]
 
 
