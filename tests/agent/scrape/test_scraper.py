@@ -15,35 +15,15 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from agent.model import EventListener, FoundContainer, Listener, LogSource
 from agent.scrape.app import Scraper
 from agent.scrape.settings import ScrapeSettings
 from deckwatch.runtime.clock import SystemClock
 from deckwatch.runtime.faults import Unusable
 from deckwatch.wire.model import Samples
 from tests.fixtures.exporters import Exporter, exporter
+from tests.fixtures.listed_inventory import Listed
 
 FAST = {"scrape_interval": "200ms", "scrape_timeout": "150ms"}
-
-
-class Listed:
-    """An inventory that a test fills."""
-
-    def __init__(self) -> None:
-        self.containers: dict[str, FoundContainer] = {}
-        self.sources: dict[str, LogSource] = {}
-        self._listeners: list[Listener] = []
-
-    def on_change(self, listener: Listener) -> None:
-        self._listeners.append(listener)
-
-    def on_event(self, listener: EventListener) -> None:
-        return
-
-    def set(self, *containers: FoundContainer) -> None:
-        self.containers = {found.container.id: found for found in containers}
-        for listener in self._listeners:
-            listener()
 
 
 class Rig:

@@ -1,0 +1,176 @@
+"""Metrics of applications by the whole agent: what is configured arrives, what isn't is not loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from agent.application import ApplicationMetrics
+from agent.discover.settings import CriSettings, DiscoverSettings, DockerSettings
+from agent.model import ContainerState, Endpoint, FoundContainer
+from agent.own_metrics import own_series
+from agent.settings import AgentSettings
+from deckwatch.runtime.clock import SystemClock
+from deckwatch.runtime.settings import BadSettings, load
+from deckwatch.wire.model import Container, Samples
+from tests.agent.test_app import running
+from tests.fixtures.agent_rig import SHIP
+from tests.fixtures.exporters import Exporter, exporter
+from tests.fixtures.fake_collector import FakeCollector
+from tests.fixtures.listed_inventory import Listed
+
+NOTHING = DiscoverSettings(docker=DockerSettings(enabled=False), cri=CriSettings(enabled=False))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Exporter]:
+    async with exporter() as running:
+        yield running
+
+
+def free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def values(frames: list[Samples], name: str) -> list[float]:
+    return [
+        struct.unpack(f"<{len(columns)}d", target.values)[place]
+        for frame in frames
+        for target in frame.targets
+        for columns in [frame.schemas[target.schema]]
+        for place, column in enumerate(columns)
+        if column.name == name
+    ]
+
+
+async def test_all_kinds_arrive(tmp_path: Path, server: Exporter) -> None:
+    port = free_udp_port()
+    file = tmp_path / "deckwatch.yml"
+    file.write_text(f"""
+agent:
+  scrape:
+    scrape_interval: 500ms
+    scrape_timeout: 500ms
+    jobs:
+      - job_name: web
+        params: {{module: [http_2xx]}}
+        static_configs: [{{targets: ["{server.address}"], labels: {{env: prod}}}}]
+        metric_relabel_configs: [{{source_labels: [__name__], regex: "go_.*", action: drop}}]
+  statsd: {{listen: "127.0.0.1:{port}", interval_s: 1s}}
+  checks:
+    nagios: [{{name: it, command: "/bin/sh -c 'echo fine | x=1; exit 1'", interval_s: 1}}]
+    http: [{{url: "{server.url}/metrics", interval_s: 1}}]
+  own_metrics: {{interval_s: 1}}
+""")
+    loaded = load(AgentSettings, section="agent", file=file)
+    async with FakeCollector() as collector:
+        settings = msgspec.structs.replace(
+            loaded, collector=collector.url, state_dir=tmp_path / "state", discover=NOTHING, ship=SHIP
+        )
+
+        def have() -> bool:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+                one.sendto(b"clicks:1|c", ("127.0.0.1", port))
+            frames = [frame for frame in collector.frames() if isinstance(frame, Samples)]
+            names = ("a", "clicks", "nagios_check_state", "probe_success", "deckwatch_agent_scrapes_total")
+            return all(values(frames, name) for name in names)
+
+        async with running(settings) as (_, end):
+            await collector.until(have)
+            await end()
+        frames = [frame for frame in collector.frames() if isinstance(frame, Samples)]
+    assert values(frames, "a")[0] == 1
+    assert values(frames, "nagios_check_state")[0] == 1
+    assert values(frames, "probe_success")[0] == 1
+    assert values(frames, "deckwatch_agent_scrapes_total")[-1] >= 1
+    assert values(frames, "process_resident_memory_bytes")[-1] > 1e6
+    assert any("module=http_2xx" in asked for asked, _ in server.requests)
+
+
+def test_faults_of_settings_are_told_at_once_with_their_places(tmp_path: Path) -> None:
+    file = tmp_path / "deckwatch.yml"
+    file.write_text("""
+agent:
+  scrape:
+    jobs:
+      - job_name: web
+        scrape_interval: often
+        relabel_configs: [{action: hashmod, target_label: x}]
+  checks: {http: [{url: "ftp://x"}]}
+""")
+    with pytest.raises(BadSettings) as faults:
+        load(AgentSettings, section="agent", file=file)
+    assert [fault.option for fault in faults.value.faults] == [
+        "agent.scrape.jobs.0.scrape_interval",
+        "agent.scrape.jobs.0.relabel_configs.0",
+        "agent.checks.http.0.url",
+    ]
+
+
+def test_what_is_not_configured_is_not_loaded() -> None:
+    program = (
+        "import sys, asyncio\n"
+        "from tests.agent.test_application import built\n"
+        "asyncio.run(built())\n"
+        "lazy = ('agent.scrape.app', 'agent.scrape.find', 'agent.statsd.app', 'agent.checks.app')\n"
+        "print([name for name in sys.modules if name.startswith(lazy)])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+async def built() -> ApplicationMetrics:
+    async def measure() -> None:
+        return
+
+    return ApplicationMetrics(
+        AgentSettings(), Listed(), lambda frame: None, SystemClock(), CollectorRegistry(), measure
+    )
+
+
+async def test_the_scraper_is_there_when_the_first_container_asks(server: Exporter) -> None:
+    async def measure() -> None:
+        return
+
+    inventory, frames, registry = Listed(), list[Samples](), CollectorRegistry()
+    settings = load(
+        AgentSettings,
+        section="agent",
+        overrides={"agent.scrape.scrape_interval": "200ms", "agent.scrape.scrape_timeout": "200ms"},
+    )
+    one = ApplicationMetrics(settings, inventory, frames.append, SystemClock(), registry, measure)
+    task = asyncio.create_task(one.run())
+    await asyncio.sleep(0.05)
+    assert registry.get_sample_value("deckwatch_agent_scrape_series") is None
+    labels = (("prometheus.io/port", server.address.split(":")[1]), ("prometheus.io/scrape", "true"))
+    known = Container("a", "web")
+    inventory.set(FoundContainer(known, ContainerState.RUNNING, network_mode="host", endpoint=Endpoint(labels=labels)))
+    async with asyncio.timeout(10):
+        while not values(frames, "a"):
+            await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert dict(frames[-1].targets[0].labels)["name"] == "web"
+
+
+def test_own_series_leave_out_what_others_say() -> None:
+    from prometheus_client import Counter, Gauge
+
+    registry = CollectorRegistry()
+    Counter("deckwatch_agent_things_total", "x", ["kind"], registry=registry).labels("a").inc(3)
+    Gauge("python_info", "x", registry=registry).set(1)
+    found = {column.name + str(column.labels): value for column, value in own_series(registry).items()}
+    assert found == {"deckwatch_agent_things_total(('kind', 'a'),)": 3}
