@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -276,7 +277,7 @@ def attach(collector: Collector, settings: AlertingSettings) -> Alerting:
         keep=collector.pipeline.keep_samples,
         queries=collector.settings.metrics.queries,
         replayed=lambda: collector.store.snapshot().newest_seq >= held_seq,
-        newest=(collector.completeness, OwnSeries(collector.registry)),
+        newest=(collector.completeness, OwnSeries(collector.registry, host=platform.node())),
     )
     collector.add_records(alerting.consumers())
     collector.add_routes(alerting.routes())

@@ -19,6 +19,7 @@ COMMANDS = {
     "logs": ("deckwatch.cli_logs:logs", "Search and follow logs."),
     "gaps": ("deckwatch.cli_gaps:gaps", "Which lines were lost, and why."),
     "verify": ("deckwatch.cli_verify:verify", "Prove that every line is there, or name each gap."),
+    "rules": ("deckwatch.cli_rules:rules", "Check rule files; run their unit tests."),
     "query": ("deckwatch.cli_query:query", "Ask for metrics in PromQL: a table, a plot."),
     "top": ("deckwatch.cli_top:top", "Containers and what they use, live."),
     "deadletter": ("deckwatch.cli_deadletter:deadletter", "What could not be taken: list, show, try again, delete."),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from alerting.rules.keeping import Frames, Keeper
 from alerting.rules.logmetrics import LogMetrics
+from collector.metrics.own import PREFIXES
 from collector.metrics.selector import NAME_LABEL, Matcher, MatchOp, Selector
 from collector.metrics.series import Newest
 from deckwatch.runtime.clock import Clock
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 15.0
 _OWN_PREFIX = "deckwatch_"
-_ALL = Selector("", (Matcher(NAME_LABEL, MatchOp.REGEX, f"{_OWN_PREFIX}.*"),))
+_ALL = Selector("", (Matcher(NAME_LABEL, MatchOp.REGEX, f"(?:{'|'.join(PREFIXES)}).*"),))
 
 
 class Beat:

@@ -71,6 +71,20 @@ def load_rules(globs: Iterable[str], *, default_interval_ns: int, experimental: 
     return RuleSet(tuple(groups), tuple(metrics))
 
 
+def read_rule_text(path: Path) -> str:
+    """Raises BadRules."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+        text = raw.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadRules([RuleFault(str(path), f"can't be read: {reason}")]) from None
+    if len(raw) > MAX_FILE_BYTES:
+        raise BadRules([RuleFault(str(path), f"larger than {MAX_FILE_BYTES} bytes")])
+    return text
+
+
 class _FileReader:
     def __init__(self, path: Path, default_interval_ns: int, experimental: bool) -> None:
         self._path = path
@@ -79,26 +93,14 @@ class _FileReader:
         self.groups: list[RuleGroup] = []
         self.metrics: list[LogMetric] = []
         self.faults: list[RuleFault] = []
-        text = self._text()
-        if text is not None:
-            self._doc = Document(str(path), text)
-            if self._doc.root is not None:
-                self._file(self._doc.root)
-            self.faults.extend(self._doc.faults)
-
-    def _text(self) -> str | None:
         try:
-            with self._path.open("rb") as file:
-                raw = file.read(MAX_FILE_BYTES + 1)
-            text = raw.decode()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            self.faults.append(RuleFault(str(self._path), f"can't be read: {reason}"))
-            return None
-        if len(raw) > MAX_FILE_BYTES:
-            self.faults.append(RuleFault(str(self._path), f"larger than {MAX_FILE_BYTES} bytes"))
-            return None
-        return text
+            self._doc = Document(str(path), read_rule_text(path))
+        except BadRules as bad:
+            self.faults.extend(bad.faults)
+            return
+        if self._doc.root is not None:
+            self._file(self._doc.root)
+        self.faults.extend(self._doc.faults)
 
     def _file(self, root: yaml.Node) -> None:
         fields = self._doc.mapping(root, "a rule file", _TOP)
