@@ -54,7 +54,7 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class Windows(msgspec.Struct, frozen=True):
-    """A range vector: at each step the samples in (ref - width, ref]."""
+    """A range vector: at each step the samples in (ref - width, ref]. None lies outside of all windows."""
 
     selection: Selection  # without stale markers
     refs_ms: Ints

@@ -27,9 +27,8 @@ def sort(call: Call, frame: Frame) -> Matrix:
 
 
 def by_value(values: Floats, *, descending: bool) -> Ints:
-    """The order of the rows; NaN last either way, equal ones as they were."""
-    last = np.isnan(values)
-    return np.lexsort((np.where(last, 0.0, -values if descending else values), last))
+    """The order of the rows; NaN last either way (numpy sorts it so), equal ones as they were."""
+    return np.argsort(-values if descending else values, kind="stable")
 
 
 def _by_labels(labels: tuple[Labels, ...], names: list[str], descending: bool) -> Ints:

@@ -98,15 +98,13 @@ def of_matrix(value: Matrix, times_ms: Ints, *, ordered: bool) -> Result:
 
 
 def of_windows(value: Windows, times_ms: Ints) -> Result:
-    """The samples of the one window, series without any left out."""
+    """The samples of the one window there is, series without any left out."""
     found = value.selection
-    inside = (found.times_ms > value.refs_ms[0] - value.width_ms) & (found.times_ms <= value.refs_ms[0])
-    before = np.concatenate((np.zeros(1, np.int64), np.cumsum(inside)))
-    counts = np.diff(before[found.offsets])
+    counts = np.diff(found.offsets)
     alive = np.flatnonzero(counts)
     labels = tuple(_named(found.labels[row], bool(value.drop_name[row])) for row in alive.tolist())
     offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts[alive])))
-    kept = Selection(labels, offsets, found.times_ms[inside], found.values[inside])
+    kept = Selection(labels, offsets, found.times_ms, found.values)
     nothing = np.empty((len(labels), 0))
     return Result(ValueType.MATRIX, times_ms, labels, nothing, nothing.astype(np.bool_), samples=kept)
 

@@ -164,6 +164,35 @@ def test_limits(source: MemorySource, settings: dict[str, int], query: str, mess
     assert evaluate("sum(up{i='a'})", 600_000, 600_000, 0, source, allowed)
 
 
+def test_the_limit_is_of_the_whole_query(source: MemorySource) -> None:
+    allowed = msgspec.structs.replace(SETTINGS, max_samples=200)
+    once = "sum(count_over_time(up[10m]))"  # 120 samples
+    assert evaluate(once, 600_000, 600_000, 0, source, allowed).values.tolist() == [[120.0]]
+    with pytest.raises(QueryError, match="limit 200"):
+        evaluate(f"{once} + {once}", 600_000, 600_000, 0, source, allowed)
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("up{i='a'}[30s]", {80: 8, 90: 9, 100: 10}),
+        ("up{i='a'}[29999ms]", {80: 8, 90: 9, 100: 10}),
+        ("up{i='a'}[20001ms]", {80: 8, 90: 9, 100: 10}),
+        ("up{i='a'}[20s]", {90: 9, 100: 10}),
+        ("up{i='a'}[20s] offset 1m", {30: 3, 40: 4}),
+        ("up{i='a'}[20s] @ 50", {40: 4, 50: 5}),
+        ("up{i='a'}[30s:10s]", {80: 8, 90: 9, 100: 10}),
+        ("up{i='a'}[30s:20s] offset 5s", {80: 8}),
+        ("up{i='a'}[1m:25s] @ 50", {0: 0, 25: 2, 50: 5}),
+        ("(up{i='a'} > 8)[30s:10s]", {90: 9, 100: 10}),
+    ],
+)
+def test_the_samples_of_a_window(source: MemorySource, query: str, wanted: dict[float, float]) -> None:
+    result = evaluate(query, 100_000, 100_000, 0, source)
+    assert result.kind is ValueType.MATRIX
+    assert answer(result) == {"__name__=up,i=a": wanted}
+
+
 @pytest.mark.parametrize(
     ("times", "message"),
     [
