@@ -7,17 +7,23 @@ from collections.abc import Iterable, Iterator
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from collector.metrics.block import HOST_LABEL
 from collector.metrics.selector import NAME_LABEL, Selector
 from collector.metrics.series import Sample, Vector
 from deckwatch.wire.model import DEFAULT_TENANT
 
+JOB = "deckwatch-collector"
+PREFIXES = ("deckwatch_", "process_", "python_")
+
 
 class OwnSeries:
-    """The newest values of a registry, for the default tenant: own metrics count over all tenants."""
+    """The newest values of a registry, for the default tenant: own metrics count over all tenants. They have a `job`,
+    and the collector's `host` where they aren't about another host: as if it were scraped."""
 
-    def __init__(self, registry: CollectorRegistry, *, prefix: str = "deckwatch_") -> None:
+    def __init__(self, registry: CollectorRegistry, *, host: str, prefixes: tuple[str, ...] = PREFIXES) -> None:
         self._registry = registry
-        self._prefix = prefix
+        self._labels = {"job": JOB, HOST_LABEL: host}
+        self._prefixes = prefixes
 
     def instant(self, tenant: str, selector: Selector, at_ns: int) -> Vector:
         if tenant != DEFAULT_TENANT:
@@ -27,10 +33,10 @@ class OwnSeries:
     def _samples(self, selector: Selector) -> Iterator[Sample]:
         for metric in self._collected(selector):
             for sample in metric.samples:
-                labels = {NAME_LABEL: sample.name, **sample.labels}
-                ours = sample.name.startswith(self._prefix) and selector.takes_name(sample.name)
+                labels = {**self._labels, NAME_LABEL: sample.name, **sample.labels}
+                ours = sample.name.startswith(self._prefixes) and selector.takes_name(sample.name)
                 if ours and selector.takes_labels(labels):
-                    yield Sample(tuple(sorted(labels.items())), float(sample.value))
+                    yield Sample(tuple(sorted(pair for pair in labels.items() if pair[1])), float(sample.value))
 
     def _collected(self, selector: Selector) -> Iterable[Metric]:
         """Only the metric that is named, where one is: looking at all of them reads /proc and more."""

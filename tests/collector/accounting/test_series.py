@@ -87,15 +87,16 @@ def test_own_metrics_are_series_of_the_default_tenant() -> None:
     lag.labels("b").set(7)
     Counter("deckwatch_things", "", registry=registry).inc(3)
     Gauge("python_info", "", registry=registry).set(1)
-    own = OwnSeries(registry)
-    name = ("__name__", "deckwatch_agent_lag_bytes")
+    Gauge("go_info", "", registry=registry).set(1)
+    own = OwnSeries(registry, host="here")
+    name, job = ("__name__", "deckwatch_agent_lag_bytes"), ("job", "deckwatch-collector")
     both = values(own.instant("default", Selector("deckwatch_agent_lag_bytes"), SECOND))
-    assert both == {(name, ("host", "a")): 5.0, (name, ("host", "b")): 7.0}
+    assert both == {(name, ("host", "a"), job): 5.0, (name, ("host", "b"), job): 7.0}
     one = Selector("deckwatch_agent_lag_bytes", (Matcher("host", MatchOp.EQUAL, "b"),))
-    assert values(own.instant("default", one, SECOND)) == {(name, ("host", "b")): 7.0}
+    assert values(own.instant("default", one, SECOND)) == {(name, ("host", "b"), job): 7.0}
     counter = own.instant("default", Selector("deckwatch_things_total"), SECOND)
-    assert values(counter) == {(("__name__", "deckwatch_things_total"),): 3.0}
+    assert values(counter) == {(("__name__", "deckwatch_things_total"), ("host", "here"), job): 3.0}
     every = Selector("", (Matcher("__name__", MatchOp.REGEX, ".*_(total|info)"),))
-    assert [sample.value for sample in own.instant("default", every, SECOND).samples] == [3.0]
+    assert [sample.value for sample in own.instant("default", every, SECOND).samples] == [3.0, 1.0]
     assert own.instant("other", one, SECOND) == Vector()
     assert own.instant("default", Selector("deckwatch_nothing"), SECOND) == Vector()
