@@ -213,6 +213,10 @@ class Refusal(msgspec.Struct, frozen=True):
 # Frames: samples and events -----------------------------------------------------------------------------------
 
 
+MEASURED_NAN_BITS = 0x7FF8000000000001
+"""Of the NaN that an application really exposes (a quantile of nothing): Prometheus' value.NormalNaN."""
+
+
 class Column(msgspec.Struct, frozen=True, array_like=True):
     """One series of a target: its name and the labels that tell it from its neighbours (device, cpu, mode...)."""
 
@@ -222,7 +226,7 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
 
 class Target(msgspec.Struct, frozen=True, array_like=True):
     """What was measured: a container, the host. `values` has one float64 (little endian) for each column of its
-    schema; NaN = absent."""
+    schema; NaN = absent, but for MEASURED_NAN_BITS."""
 
     labels: Labels
     schema: int  # place in Samples.schemas

@@ -13,7 +13,7 @@ from collector.metrics.tsdb.codec import Floats
 from collector.metrics.tsdb.memory import Registry
 from collector.metrics.tsdb.table import Places
 from deckwatch.runtime.faults import Reject
-from deckwatch.wire.model import Column, Labels, Samples
+from deckwatch.wire.model import MEASURED_NAN_BITS, Column, Labels, Samples
 
 _MOST_KNOWN = 20_000
 """(target, schema) pairs whose series are remembered. Containers come and go: past this all are looked up again."""
@@ -28,7 +28,7 @@ class Row(msgspec.Struct, frozen=True):
 
 class Feed:
     """A frame is complete for each target that it lists: what such a target, or one that `ended`, had before and lacks
-    now gets Prometheus' staleness marker at the frame's time. NaN = absent."""
+    now gets Prometheus' staleness marker at the frame's time."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -78,7 +78,7 @@ class Feed:
                 f" for {len(columns)} columns of 8"
             )
         values = np.frombuffer(target.values, "<f8")
-        taken = ~np.isnan(values)
+        taken = ~np.isnan(values) | (values.view("<u8") == MEASURED_NAN_BITS)
         return Row(self._series(registry, target.labels, columns)[taken], values[taken])
 
     def _series(self, registry: Registry, target: Labels, columns: tuple[Column, ...]) -> Places:

@@ -17,7 +17,7 @@ from collector.metrics.tsdb.settings import HistorySettings
 from collector.metrics.tsdb.store import SampleStore
 from deckwatch.runtime.clock import ManualClock
 from deckwatch.runtime.faults import Reject, Retry, Unusable
-from deckwatch.wire.model import Samples
+from deckwatch.wire.model import MEASURED_NAN_BITS, Samples
 from tests.collector.metrics.frames import T0_NS, frame
 
 T0_MS = T0_NS // 1_000_000
@@ -126,6 +126,17 @@ def test_repeated_and_late_samples_are_dropped_and_counted(desk: Desk) -> None:
     assert desk.found("c_total") == {"c_total{name=web}": [(10, 1), (20, 2), (30, 3)]}
     outcomes = [desk.count("deckwatch_history_samples_total", outcome=how) for how in ("added", "repeated", "late")]
     assert outcomes == [3, 1, 1]
+
+
+def test_a_nan_that_was_measured_is_a_value_and_any_other_is_absent(desk: Desk) -> None:
+    measured = float(np.array([MEASURED_NAN_BITS], np.uint64).view(np.float64)[0])
+    desk.take(frame(0, {"name=web": {"quantile": 1.0}}))
+    desk.take(frame(10, {"name=web": {"quantile": measured}}))
+    desk.take(frame(20, {"name=web": {"quantile": None}}))
+    found = desk.found("quantile")
+    assert isinstance(found, dict)
+    ((_, first), (at_s, second), last) = found["quantile{name=web}"]
+    assert (first, at_s, math.isnan(second), last) == (1.0, 10, True, (20, None))
 
 
 def test_a_series_that_a_frame_has_twice_counts_once(desk: Desk) -> None:
