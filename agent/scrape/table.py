@@ -8,7 +8,7 @@ changes the last block only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import isnan, nan
+from math import nan
 
 import msgspec
 
@@ -17,7 +17,6 @@ from agent.scrape.relabel import Rule, relabel
 from agent.series_frame import BLOCK_COLUMNS
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.model import Column
-
 
 _DROPPED = -1
 _LEAST_DEAD = 256
@@ -108,8 +107,7 @@ class SeriesTable:
             place = places.get(series)
             try:
                 if place is None:
-                    read = read_line(line.rstrip("\r"))
-                    value, place = read.value, self._place(read.series, room)
+                    place, value = self._read_in_full(line, series, number_text, room)
                 else:
                     value = read_value(number_text)
             except Reject as error:
@@ -126,6 +124,14 @@ class SeriesTable:
         added = _added(before, values)
         self._forget_dead(kept)
         return Count(scraped, kept, added, duplicates)
+
+    def _read_in_full(self, line: str, series: str, number_text: str, room: Callable[[int], bool]) -> tuple[int, float]:
+        if number_text.isdecimal():  # perhaps a known series with a time behind its value
+            timed, _, value_text = series.rpartition(" ")
+            if (place := self._places.get(timed)) is not None:
+                return place, read_value(value_text)
+        read = read_line(line.rstrip("\r"))
+        return self._place(read.series, room), read.value
 
     def _place(self, series: str, room: Callable[[int], bool]) -> int:
         place = self._places.get(series)
@@ -215,4 +221,4 @@ def _text(body: bytes, *, openmetrics: bool) -> str:
 
 def _added(before: list[float], now: list[float]) -> int:
     padded = before + [nan] * (len(now) - len(before))
-    return sum(1 for old, new in zip(padded, now, strict=True) if isnan(old) and not isnan(new))
+    return sum([old != old and new == new for old, new in zip(padded, now, strict=True)])  # NaN is no number's equal

@@ -19,6 +19,7 @@ FULL = (
     ("The store, real lines", ["tests.bench.store_speed", "--lines", "2M", "--kind", "real"]),
     ("Parsing, step by step", ["tests.bench.parse_speed"]),
     ("A sweep over 50 containers", ["tests.bench.sample_sweep"]),
+    ("Reading a scrape", ["tests.bench.scrape_parse"]),
     ("The history of samples", ["tests.bench.history"]),
     ("The idle agent among 50 containers", ["tests.bench.idle_agent"]),
     ("Line written to found, to webhook", ["tests.bench.latency"]),

@@ -48,6 +48,15 @@ def test_series_come_and_go() -> None:
     assert series(one) == {"b": 5, "c": 6}
 
 
+def test_times_behind_values_change_nothing() -> None:
+    one = table()
+    assert read(one, 'a{x="1"} 1 1395066363000\nb 2 5\n') == Count(2, 2, 2)
+    assert read(one, 'a{x="1"} 3 1395066364000\nb 4\n') == Count(2, 2, 0)
+    assert series(one) == {"a x=1": 3, "b": 4}
+    with pytest.raises(Reject, match="line 1: 'x' is no number"):
+        read(one, 'a{x="1"} x 1395066364000\n')
+
+
 def test_the_first_of_two_alike_counts() -> None:
     one = table()
     assert read(one, 'a{x="1",y="2"} 1\na{y="2",x="1"} 7\n') == Count(2, 2, 1, 1)
