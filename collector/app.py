@@ -22,6 +22,7 @@ from collector.accounting.series import CompletenessSeries
 from collector.accounting.verify import Verifier
 from collector.api.accounting import AccountingApi
 from collector.api.dead_letters import DeadLetterApi
+from collector.api.federate import FederateApi
 from collector.api.logs import LogApi
 from collector.api.metrics import MetricsApi
 from collector.api.prometheus import PrometheusApi
@@ -182,7 +183,9 @@ class Collector:
             [web.get("/", self._index), web.get("/healthz", self._healthz), *self.intake.routes(), *metrics.routes()]
         )
         further = [*self.accounting_api.endpoints(), *self.dead_letter_api.endpoints()]
+        federate = FederateApi(self.history, self.settings.metrics.queries, self.clock)
         app.add_routes([*self.log_api.routes(further), *self.prometheus_api.routes(), *self.remote_write.routes()])
+        app.add_routes(federate.routes())
         app.add_routes(self._routes)
         return app
 
