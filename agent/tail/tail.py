@@ -235,20 +235,22 @@ class Tail:
         self._retry_at, self.resting = now + retry_s, True
         return now - (max(self.failing_since, self.changed_at) if self.size is None else self.failing_since)
 
-    def pass_damage(self, ts_ns: int) -> None:
-        """Give up what can't be read: a gap, and reading goes on behind it. Raises OSError."""
+    def pass_damage(self, ts_ns: int) -> bool:
+        """Give up what can't be read: a gap, and reading goes on behind it. False: all can be read, but for bytes
+        before the position, which are acked or on their way. Raises OSError."""
         assert self.file is not None  # noqa: S101 - it was read from
         self.failing_since, self.resting, self.damaged = None, False, True
         found = Damage(self.read.offset, -1) if self.format is Format.FRAMES else survey(self.file, self.read.offset)
-        if found is None:  # what is before the position can't be read any more, and is acked or on its way
+        if found is None:
             self.read = msgspec.structs.replace(self.read, probe_bytes=0)
             self.acked = msgspec.structs.replace(self.acked, probe_bytes=0)
-            return
+            return False
         if not self.generation:
             self.take_name(self.file.salvage(FINGERPRINT_BYTES, 0))
         detail = f"{told_path(self.path)}: can't be read behind {found.start}"
         last = found.end < 0
         self.plan(PlannedGap(found.start, found.end, found.behind, GapReason.UNREADABLE, ts_ns, detail, last=last))
+        return True
 
     def begin_at_end(self, ts_ns: int) -> None:
         """Start behind the last whole line that is there now; what is before is declared, not read. Raises OSError."""

@@ -21,7 +21,8 @@ from agent.tail.positions import Positions
 from agent.tail.rotation import Place
 from agent.tail.settings import Begin, TailSettings
 from agent.tail.state import StreamMemory, StreamState
-from agent.tail.tail import Piece, Tail, Truncated
+from agent.tail.tail import Piece, Tail
+from agent.tail.turns import Turns
 from deckwatch.runtime.clock import Clock
 from deckwatch.wire.model import Format, GapReason
 
@@ -70,7 +71,7 @@ class Tailer:
         self._clock = clock
         self._started = clock.monotonic()
         self._followed: dict[str, Followed] = {}
-        self._ready: dict[Followed, None] = {}  # in the order of their turns
+        self.turns = Turns(self)
         self._owners: dict[FileId, Followed] = {}
         self._complained: set[str] = set()
         self._link_at = 0.0  # when links are looked at next
@@ -102,7 +103,7 @@ class Tailer:
     def _follow(self, source: LogSource, now: float) -> None:
         followed = self._followed[source.name] = Followed(source, self)
         self._watch(followed)
-        self._look(followed, now)
+        self.look(followed, now)
 
     def _watch(self, followed: Followed) -> None:
         source = followed.source
@@ -117,9 +118,10 @@ class Tailer:
             self._watch(followed)
         for tail in followed.tails:
             tail.source = source
-        self._look(followed, now)
+        self.look(followed, now)
 
-    def _look(self, followed: Followed, now: float, *, poll: bool = False) -> None:
+    def look(self, followed: Followed, now: float, *, poll: bool = False) -> None:
+        """`poll`: without relying on having been told of new names."""
         before = followed.lag_bytes
         if poll:
             followed.poll(now)
@@ -130,13 +132,13 @@ class Tailer:
         if busy:
             followed.quiet_since = now
         if any(tail.unread for tail in followed.tails):
-            self._ready.setdefault(followed)
+            self.turns.add(followed)
         followed.next_look = now + self._wait_s(followed, now)
         if followed.removed and followed.idle:
             self.changes.forget(followed.source.name)
             self.catcher.forget(followed.source.name)
             del self._followed[followed.source.name]
-            self._ready.pop(followed, None)
+            self.turns.forget(followed)
 
     def _wait_s(self, followed: Followed, now: float) -> float:
         if followed.settling:
@@ -156,7 +158,7 @@ class Tailer:
                 if changed.everything or name in changed.names:
                     followed.rotated.due = True
                     self._watch(followed)
-                self._look(followed, now)
+                self.look(followed, now)
 
     def poll(self) -> None:
         """Look at what is due, and at what nobody asked about any more."""
@@ -164,7 +166,7 @@ class Tailer:
         for followed in [f for f in self._followed.values() if f.next_look <= now]:
             if followed.live is None:
                 self._watch(followed)  # its folder may have come, or come anew
-            self._look(followed, now, poll=True)
+            self.look(followed, now, poll=True)
         self._drop_held(now)
         if now >= self._link_at:
             self._link(now)
@@ -182,7 +184,7 @@ class Tailer:
         """Logs of the checkpoint that discovery does not know any more: their files may still be there."""
         for name in [n for n in self.memory.waiting_sources() if n not in self._followed]:
             state = self.memory.waiting(name)[-1]
-            self._look(self._follow_known(state), now)
+            self.look(self._follow_known(state), now)
 
     def _follow_known(self, state: StreamState) -> Followed:
         source = LogSource(state.source, state.path, "", state.format, state.container, state.tenant, ended=True)
@@ -197,8 +199,8 @@ class Tailer:
         now = self.now()
         followed = self._followed[source]
         followed.rotated.due = True
-        self._look(followed, now)
-        followed.take_pending(path, now)
+        self.look(followed, now)
+        followed.adoption.take_pending(path, now)
         for tail in [tail for tail in followed.tails if tail.path == path and tail.file is not None]:
             self._give_up(tail, reason, now)
 
@@ -238,7 +240,7 @@ class Tailer:
         self.homes[tail] = followed
         if tail.file is not None:
             self._owners[tail.file_id] = followed
-        self._ready.setdefault(followed)
+        self.turns.add(followed)
 
     def resumed(self, tail: Tail) -> None:
         self.positions.resumed(tail)
@@ -282,73 +284,32 @@ class Tailer:
     # Reading ----------------------------------------------------------------------------------------------------
 
     def pieces(self, limit_bytes: int, chunk_bytes: int) -> Iterator[Piece]:
-        """Up to `limit_bytes`, one piece of each log in turn, the oldest file of a log first. A piece is never cut
-        shorter to fit: a line is."""
-        now, taken = self.now(), 0
-        while self._ready and (not taken or taken + chunk_bytes <= limit_bytes):
-            followed = next(iter(self._ready))
-            del self._ready[followed]
-            piece = self._piece_of(followed, chunk_bytes, now)
-            if any(tail.unread for tail in followed.tails):
-                self._ready[followed] = None
-            if piece is not None:
-                taken += len(piece.data)
-                yield piece
-
-    def _piece_of(self, followed: Followed, chunk_bytes: int, now: float) -> Piece | None:
-        for tail in [tail for tail in followed.tails if tail.unread]:
-            try:
-                piece = tail.next_piece(chunk_bytes, now, self.settings.late_write_s)
-            except Truncated:
-                followed.start_again(tail, now)
-                self._look(followed, now)
-                return None
-            except OSError as error:
-                self._unreadable(tail, error, now)
-                continue
-            if tail.failing_since is not None:
-                tail.failing_since = None
-                self.complain(tail.path, None)
-            if piece is not None:
-                return piece
-        return None
-
-    def _unreadable(self, tail: Tail, error: OSError, now: float) -> None:
-        self.complain(tail.path, error)
-        if tail.fail(now, self.settings.poll_s) >= self.settings.unreadable_s:
-            self.pass_damage(tail)
+        return self.turns.pieces(limit_bytes, chunk_bytes)
 
     def pass_damage(self, tail: Tail) -> None:
-        try:
-            tail.pass_damage(self.now_ns())
-        except OSError as error:
-            self.complain(tail.path, error)
-            return
-        self._ready.setdefault(self.homes[tail])
-        self.named()  # where it is must be remembered before it is sent: a restart can't read across it
-        log.error("%s: unreadable for %g s: a gap is declared", tail.path, self.settings.unreadable_s)
+        self.turns.pass_damage(tail)
 
     @property
     def has_ready(self) -> bool:
-        return bool(self._ready)
+        return bool(self.turns)
 
     @property
     def hungry(self) -> bool:
         """Is there anything to read, or to tell?"""
-        return bool(self._ready or self.closed)
+        return bool(self.turns or self.closed)
 
     def rewind(self, tails: Iterable[Tail] | None = None) -> None:
         """Read again from what is acked: what was read beyond it did not get there."""
         for tail in list(self.homes if tails is None else tails):
             tail.rewind()
             if (home := self.homes.get(tail)) and tail.unread:
-                self._ready.setdefault(home)
+                self.turns.add(home)
 
     def looked_at(self, tails: Iterable[Tail]) -> None:
         """After an ack: what is read out and acked may be closed."""
         now = self.now()
         for home in {self.homes[tail] for tail in tails if tail in self.homes and tail.may_close}:
-            self._look(home, now)
+            self.look(home, now)
 
     # What is known ----------------------------------------------------------------------------------------------
 
@@ -357,7 +318,7 @@ class Tailer:
         if fresh:
             now = self.now()
             for followed in list(self._followed.values()):
-                self._look(followed, now)
+                self.look(followed, now)
         return sum(followed.lag_bytes for name, followed in self._followed.items() if name not in self.hidden)
 
     def hidden_lag_bytes(self) -> int:

@@ -73,3 +73,29 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="not a regular file"):
         open_log(str(tmp_path / "pipe"))
+
+
+def test_gzip_padding_is_its_end(tmp_path: Path) -> None:
+    """As tapes and block devices leave it; gzip(1) passes over it too."""
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(TEXT) + b"\0" * 1000)
+    file = GzipFile(str(path))
+    assert file.pread(10, len(TEXT) - 10) == TEXT[-10:]
+    assert file.pread(10, len(TEXT)) == b""
+    assert file.stat().size == len(TEXT)
+    file.close()
+
+
+def test_gzip_what_is_before_a_damage_can_be_salvaged(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(TEXT))
+    packed[-8] ^= 0xFF  # its checksum
+    path = tmp_path / "a.gz"
+    path.write_bytes(packed)
+    file = GzipFile(str(path))
+    with pytest.raises(TornGzip, match="incorrect data check"):
+        file.pread(len(TEXT) + 1, 0)
+    assert file.salvage(len(TEXT) + 1, 0) == TEXT
+    assert file.pread(100, 0) == TEXT[:100]  # what lies before it is read as ever
+    path.write_bytes(gzip.compress(TEXT))  # written anew in its place
+    assert file.pread(len(TEXT) + 1, 0) == TEXT
+    file.close()
