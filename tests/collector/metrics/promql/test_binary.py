@@ -57,6 +57,8 @@ WORLD = source_of(
         ("req and nothing", {}),
         ("req unless nothing", {"__name__=req,job=a": 10, "__name__=req,job=b": 30}),
         ("req / nothing", {}),
+        ("err{code='4'} * on (job) group_left (__name__) req", {"__name__=req,code=4,job=a": 10}),
+        ("err{code='4'} < bool on (job) group_left (__name__) req", {"code=4,job=a": 1}),
         ("2 ^ req{job='a'}", {"job=a": 1024}),
         ("20 < req", {"__name__=req,job=b": 30}),
         ("20 < bool req", {"job=a": 0, "job=b": 1}),

@@ -164,6 +164,15 @@ def test_limits(source: MemorySource, settings: dict[str, int], query: str, mess
     assert evaluate("sum(up{i='a'})", 600_000, 600_000, 0, source, allowed)
 
 
+def test_what_is_pinned_is_evaluated_once(source: MemorySource) -> None:
+    """Not at each of 601 steps, which would be more points than are allowed."""
+    allowed = msgspec.structs.replace(SETTINGS, max_samples=200)
+    result = evaluate("sum(rate(up[1m] @ 60)) + sum(up @ end())", 0, 600_000, 1000, source, allowed)
+    assert result.values.shape == (1, 601)
+    with pytest.raises(QueryError, match="too many samples"):
+        evaluate("sum(up @ end()) + sum(up)", 0, 600_000, 1000, source, allowed)
+
+
 def test_the_limit_is_of_the_whole_query(source: MemorySource) -> None:
     allowed = msgspec.structs.replace(SETTINGS, max_samples=200)
     once = "sum(count_over_time(up[10m]))"  # 120 samples
