@@ -12,6 +12,8 @@ import pytest
 
 from tests.chaos.daemons import Pair
 from tests.fixtures.prometheus_server import prometheus_server
+from tests.fixtures.promtool import check_metrics
+from tests.scenario.test_three_containers import STYLE
 
 CONFIG = """
 global: {{scrape_interval: 1s}}
@@ -73,6 +75,10 @@ def test_a_real_prometheus_scrapes_both_daemons(pair: Pair, tmp_path: Path) -> N
                 time.sleep(0.3)
                 found = targets(theirs.url)
             assert [target["lastError"] for target in found] == ["", ""]
+        for daemon in (pair.agent, pair.collector):
+            complaints = check_metrics(daemon.get("/metrics").encode())
+            assert [complaint for complaint in complaints if complaint.startswith("deckwatch_")] == []
+            assert all(STYLE.search(complaint) for complaint in complaints), complaints
     finally:
         pair.stop()
 
