@@ -124,7 +124,9 @@ class Adoption:
             self._followed.rotated.settle(file, tail.generation)
             return
         state = None if tail else whose_damaged(file, self._keeper.memory.of_source(self._followed.source.name), names)
-        if state is not None and state.closed_ns and file.path != self._followed.source.path:
+        size = file.stat().size
+        grown = size is not None and state is not None and size > state.acked.offset
+        if state is not None and state.closed_ns and not grown and file.path != self._followed.source.path:
             self._keeper.relisted(msgspec.structs.replace(state, file=file.id, path=told_path(file.path), listed=True))
             self._followed.rotated.settle(file, state.generation)
             return

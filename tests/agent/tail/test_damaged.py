@@ -238,6 +238,25 @@ async def test_pages_that_a_disk_can_not_read(
     assert disk.refused("a.log") < 300
 
 
+async def test_a_closed_file_that_grew_onto_a_bad_page(
+    tmp_path: Path, agent: AgentRig, collector: FakeCollector, disk: BadDisk
+) -> None:
+    text = b"line\n" * 1000
+    disk.put("b1.log", text)
+    source = agent.follow(tmp_path / "disk" / "a.log", rotated=str(tmp_path / "disk" / "b*.log"))
+    await agent.start()
+    await collector.until(lambda: any(held.ends for held in collector.of_source(source.name)))
+    await agent.stop()
+    disk.append("b1.log", b"x" * (2 * PAGE))
+    disk.spoil("b1.log", [1, 2])
+    await agent.start()
+    await collector.until(lambda: bool(gaps(collector, source.name)))
+    await rest(agent)
+    [gap] = gaps(collector, source.name)
+    assert (gap.start, gap.end) == (len(text), len(text) + 2 * PAGE)
+    assert collector.text_of(source.name) == text
+
+
 async def test_an_error_that_goes_away_costs_nothing(
     tmp_path: Path, agent: AgentRig, collector: FakeCollector, disk: BadDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
