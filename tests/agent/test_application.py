@@ -70,7 +70,7 @@ agent:
         metric_relabel_configs: [{{source_labels: [__name__], regex: "go_.*", action: drop}}]
   statsd: {{listen: "127.0.0.1:{port}", interval_s: 1s}}
   checks:
-    nagios: [{{name: it, command: "/bin/sh -c 'echo fine | x=1; exit 1'", interval_s: 1}}]
+    nagios: [{{name: it, command: "/bin/sh -c 'echo fine; exit 1'", interval_s: 1}}]
     http: [{{url: "{server.url}/metrics", interval_s: 1}}]
   own_metrics: {{interval_s: 1}}
 """)
