@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 SOURCE = "agent"
 LABELS = (("job", "deckwatch-agent"),)
-_PREFIXES = ("deckwatch_agent_", "process_")
+_PREFIXES = ("deckwatch_agent_", "deckwatch_discover_", "process_")
 _MADE_BY_THE_COLLECTOR = frozenset({"deckwatch_agent_up", "deckwatch_agent_sample_age_seconds"})
 
 

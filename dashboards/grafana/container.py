@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboards.grafana import symptoms
-from dashboards.grafana.board import CONTAINER, Board, chosen, hosts
+from dashboards.grafana.board import CONTAINER, Board, chosen, hosts, to_host, to_workload
 from dashboards.grafana.panels import (
     BLUE,
     GREEN,
@@ -19,6 +19,7 @@ from dashboards.grafana.panels import (
     timeline,
     warn,
 )
+from dashboards.grafana.table import Column, figures
 
 C = 'host=~"$host", name=~"$container", name!=""'
 LOG = 'host=~"$host", container=~"$container"'
@@ -40,6 +41,11 @@ def state(scope: str) -> str:
     numbers = {shown.text: shown.value for shown in STATES}
     each = (f'container_state{{{scope}, state="{name}"}} * {value}' for name, value in numbers.items())
     return f"max by ({BY}) ({' or '.join(each)})"
+
+
+def _who() -> str:
+    by = f"{BY}, image, workload_namespace, workload, runtime, container_id"
+    return f"max by ({by}) (container_info{{{C}}} * on ({BY}) group_left () ({state(C)}))"
 
 
 def board() -> Board:
@@ -134,6 +140,23 @@ def _now(made: Board) -> None:
             steps=bad_from(1),
         ),
         timeline("States", "What it was when.", Query(state(C), NAME), shown=STATES),
+        figures(
+            "Who it is",
+            "Image, whom it belongs to, and the engine's id.",
+            {
+                "name": "Container",
+                "host": "Host",
+                "image": "Image",
+                "workload_namespace": "Namespace",
+                "workload": "Workload",
+                "runtime": "Runtime",
+                "container_id": "Id",
+            },
+            [Column("State", _who(), "none", warn(4, 5), STATES)],
+            worst="State",
+            links={"Host": to_host(), "Workload": to_workload()},
+            height=5,
+        ),
     )
 
 

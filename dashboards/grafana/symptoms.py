@@ -201,6 +201,13 @@ HOST = (
         "the table of tracked connections is 90 % full; beyond it new ones are dropped.",
     ),
     Symptom(
+        "engine doesn't answer",
+        "max by (host) (max_over_time(deckwatch_discover_engine_up{{scope}}[1d])"
+        " - max_over_time(deckwatch_discover_engine_up{{scope}}[2m]))",
+        1,
+        "the container engine's API answered within a day and doesn't any more.",
+    ),
+    Symptom(
         "log lines wait",
         "max by (host) (deckwatch_agent_lag_bytes{{scope}})",
         float(64 << 20),

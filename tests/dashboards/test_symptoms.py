@@ -99,6 +99,10 @@ HOST: dict[str, tuple[Numbers, Numbers]] = {
         {"node_nf_conntrack_entries": (99, 0), "node_nf_conntrack_entries_limit": (100, 0)},
         {"node_nf_conntrack_entries": (9, 0), "node_nf_conntrack_entries_limit": (100, 0)},
     ),
+    "engine doesn't answer": (  # its own test has one that stopped
+        {},
+        {"deckwatch_discover_engine_up": (1, 0)},
+    ),
     "log lines wait": ({"deckwatch_agent_lag_bytes": (80 * MIB, 0)}, {"deckwatch_agent_lag_bytes": (MIB, 0)}),
 }
 
@@ -154,6 +158,18 @@ def test_ended_with_a_failure(code: int, since_s: int, is_sick: bool) -> None:
     expr = symptoms.sick(symptoms.CONTAINER, 'host=~"h", name!=""')
     found = told(expr, source({"container_exit_code": (code, 0)}, WEB, since_s))
     assert found == ([{**WEB, "symptom": "ended with a failure"}] if is_sick else [])
+
+
+@pytest.mark.parametrize(("up_until_s", "is_sick"), [(600, True), (LONG_S, False), (0, False)])
+def test_an_engine_that_stopped_answering(up_until_s: int, is_sick: bool) -> None:
+    """A host that never had one is not sick for it."""
+    made = MemorySource()
+    times = range(0, LONG_S, STEP_S)
+    values = [float(at < up_until_s) for at in times]
+    series = {"__name__": "deckwatch_discover_engine_up", "host": "h"}
+    made.add(series.items(), [(NOW_S - LONG_S + at) * 1000 for at in times], values)
+    found = told(symptoms.sick(symptoms.HOST, 'host="h"'), made)
+    assert found == ([{"host": "h", "symptom": "engine doesn't answer"}] if is_sick else [])
 
 
 def test_a_container_without_health_check_is_not_unhealthy() -> None:
