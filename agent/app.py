@@ -147,6 +147,7 @@ class Agent:
             spool_bytes=left.spool_bytes,
             logs=accounts(streams),
             streams=tuple(streams),
+            targets=tuple(self.application.targets()),
         )
 
     async def find(self) -> None:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry
 
 from agent.model import Inventory
 from agent.own_metrics import OwnMetrics
+from agent.scrape.status import TargetStatus
 from agent.settings import AgentSettings
 from deckwatch.runtime.clock import Clock
 from deckwatch.wire.model import Samples
+
+if TYPE_CHECKING:
+    from agent.scrape.app import Scraper
 
 Emit = Callable[[Samples], object]
 
@@ -47,10 +51,15 @@ class ApplicationMetrics:
         self._clock = clock
         self._registry = registry
         self._measure = measure
+        self._scraper: Scraper | None = None
         self._parts = list(self._configured())
         self._asked = asyncio.Event()
         if settings.scrape.containers.enabled and not settings.scrape.jobs:
             inventory.on_change(self._look)
+
+    def targets(self) -> list[TargetStatus]:
+        """That are scraped."""
+        return self._scraper.targets() if self._scraper else []
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -60,12 +69,12 @@ class ApplicationMetrics:
             if self._settings.scrape.containers.enabled and not self._settings.scrape.jobs:
                 self._look()
                 await self._asked.wait()
-                await self._scraper().run()
+                await self._make_scraper().run()
 
     def _configured(self) -> Iterator[Part]:
         settings = self._settings
         if settings.scrape.jobs:
-            yield self._scraper()
+            yield self._make_scraper()
         if settings.statsd.listen or settings.statsd.socket:
             from agent.statsd.app import StatsdServer
 
@@ -78,10 +87,11 @@ class ApplicationMetrics:
         if settings.own_metrics.enabled:
             yield OwnMetrics(settings.own_metrics, self._registry, self._measure, self._emit, self._clock)
 
-    def _scraper(self) -> Part:
+    def _make_scraper(self) -> Scraper:
         from agent.scrape.app import Scraper
 
-        return Scraper(self._settings.scrape, self._inventory, self._emit, self._clock, self._registry)
+        self._scraper = Scraper(self._settings.scrape, self._inventory, self._emit, self._clock, self._registry)
+        return self._scraper
 
     def _look(self) -> None:
         """The scraper is loaded when the first container speaks of Prometheus."""

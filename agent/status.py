@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from agent.accounting import LogAccount, StreamStatus
+from agent.scrape.status import TargetStatus
 from agent.ship.pipe import Left
 from deckwatch.runtime.settings_fields import Secret
 from deckwatch.wire.auth import guard
@@ -24,6 +25,7 @@ class AgentStatus(msgspec.Struct, frozen=True):
     spool_bytes: int
     logs: tuple[LogAccount, ...]
     streams: tuple[StreamStatus, ...]
+    targets: tuple[TargetStatus, ...] = ()  # that are scraped
 
 
 def status_app(

@@ -1,4 +1,4 @@
-"""When certificates expire, and a TLS context that lets its handshake be seen. Pure but for the clock.
+"""When certificates expire, and a TLS context that lets its handshake be seen.
 
 Certificates are read as bytes (X.509, RFC 5280 4.1): Python tells the dates of a certificate only where it was
 verified.
@@ -9,30 +9,23 @@ from __future__ import annotations
 import calendar
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+
+from agent.scrape.http import new_tls_context
+from agent.scrape.settings import TlsConfig
 
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 
 
 class Handshakes:
-    """Sees the TLS handshakes made with its context: the last connection, and the seconds that all of them took."""
+    """Sees the TLS handshakes that are begun within `watched`: the last connection, and the seconds of all of them."""
 
-    def __init__(self, context: ssl.SSLContext, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         self.last: ssl.SSLObject | None = None
         self.seconds = 0.0
-        seen = self
-
-        class Seen(ssl.SSLObject):
-            _begun_s: float | None = None
-
-            def do_handshake(self) -> None:
-                if self._begun_s is None:
-                    self._begun_s = monotonic()
-                super().do_handshake()  # raises SSLWantRead until it is over
-                seen.seconds += monotonic() - self._begun_s
-                seen.last = self
-
-        context.sslobject_class = Seen
 
     def expiries(self) -> list[float]:
         """Of the certificates that the server sent last, in Unix seconds; before Python 3.13 its own alone."""
@@ -42,6 +35,42 @@ class Handshakes:
         leaf = self.last.getpeercert(binary_form=True)
         certificates = chain() if chain is not None else [leaf] if leaf else []
         return [expiry_s(certificate) for certificate in certificates]
+
+
+_watching: ContextVar[Handshakes | None] = ContextVar("_watching", default=None)
+"""asyncio starts a connection in a copy of its task's context, so each probe finds its own here."""
+
+
+class _SeenObject(ssl.SSLObject):
+    _begun_s: float | None = None
+    _watcher: Handshakes | None = None
+
+    def do_handshake(self) -> None:
+        if self._begun_s is None:
+            self._begun_s, self._watcher = time.monotonic(), _watching.get()
+        super().do_handshake()  # raises SSLWantReadError until it is over
+        if self._watcher is not None:
+            self._watcher.seconds += time.monotonic() - self._begun_s
+            self._watcher.last = self
+
+
+@cache
+def seen_context(tls: TlsConfig) -> ssl.SSLContext:
+    """Shared by the probes that have the same settings. Raises Unusable: half a pair, a missing or broken file."""
+    context = new_tls_context(tls)
+    context.sslobject_class = _SeenObject
+    return context
+
+
+@contextmanager
+def watched() -> Iterator[Handshakes]:
+    """Connections that are made within it over a `seen_context` are seen."""
+    handshakes = Handshakes()
+    before = _watching.set(handshakes)
+    try:
+        yield handshakes
+    finally:
+        _watching.reset(before)
 
 
 def expiry_s(der: bytes) -> float:

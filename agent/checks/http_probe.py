@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import aiohttp
 import msgspec
 
-from agent.checks.certificate import Handshakes
+from agent.checks.certificate import seen_context, watched
 from agent.checks.outcome import ProbeFailed, probe_labels, tls_series
 from agent.checks.settings import HttpProbe
-from agent.scrape.http import MOST_REDIRECTS, USER_AGENT, HttpClient, tls_context
+from agent.scrape.http import MOST_REDIRECTS, USER_AGENT, authorization
 from deckwatch.runtime.faults import Retry
 from deckwatch.wire.model import Column, Labels
 
@@ -45,27 +45,22 @@ class HttpCheck:
         self.interval_s, self.timeout_s = settings.interval_s, settings.timeout_s
         self.title = settings.url
         self._settings = settings
-        tls_context(settings.tls_config)
-        self._credentials = HttpClient(settings)
+        self._context = seen_context(settings.tls_config)
 
     async def look(self) -> dict[Column, float]:
         """A connection of its own each time, as a client that comes for the first time has it."""
-        context = tls_context(self._settings.tls_config)
-        handshakes = Handshakes(context)
         phases = dict.fromkeys(PHASES, 0.0)
-        connector = aiohttp.TCPConnector(ssl=context, force_close=True, use_dns_cache=False)
+        connector = aiohttp.TCPConnector(ssl=self._context, force_close=True, use_dns_cache=False)
         series: dict[Column, float] = {}
-        try:
-            async with aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[_trace(phases)]
-            ) as session:
-                received = await self._ask(session, phases)
-            series = received_series(received)
-            failure = judge(self._settings, received)
-            if not failure and (failure := judge_body(self._settings, received.body)):
-                series[Column("probe_failed_due_to_regex")] = 1.0
-        except (aiohttp.ClientError, OSError, Retry, ValueError) as error:
-            failure = str(error) or type(error).__name__
+        with watched() as handshakes:
+            try:
+                async with aiohttp.ClientSession(
+                    connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[_trace(phases)]
+                ) as session:
+                    received = await self._ask(session, phases)
+                series, failure = self._judged(received)
+            except (aiohttp.ClientError, OSError, Retry, ValueError) as error:
+                failure = str(error) or type(error).__name__
         phases["tls"] = handshakes.seconds
         phases["connect"] = max(0.0, phases["connect"] - handshakes.seconds)
         series |= {Column(_DURATION, (("phase", phase),)): seconds for phase, seconds in phases.items()}
@@ -78,12 +73,19 @@ class HttpCheck:
     def failed(self, why: str) -> dict[Column, float]:
         return {}
 
+    def _judged(self, received: Received) -> tuple[dict[Column, float], str]:
+        series = received_series(received)
+        failure = judge(self._settings, received)
+        if not failure and (failure := judge_body(self._settings, received.body)):
+            series[Column("probe_failed_due_to_regex")] = 1.0
+        return series, failure
+
     async def _ask(self, session: aiohttp.ClientSession, phases: dict[str, float]) -> Received:
         settings = self._settings
         async with session.request(
             settings.method,
             settings.url,
-            headers={"User-Agent": USER_AGENT, **settings.headers, **self._credentials.authorization()},
+            headers={"User-Agent": USER_AGENT, **settings.headers, **authorization(settings)},
             data=settings.body.encode() if settings.body else None,
             allow_redirects=settings.follow_redirects,
             max_redirects=MOST_REDIRECTS,

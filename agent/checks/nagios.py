@@ -54,8 +54,9 @@ class NagiosCheck:
         try:
             output = await _output(process)
             code = await process.wait()
-        finally:
+        except BaseException:  # cancelled: its time is over, or the agent stops
             _kill(process)
+            raise
         text, perfdata = split_output(output)
         state = State(code) if 0 <= code <= State.UNKNOWN else State.UNKNOWN
         if state != code:

@@ -6,10 +6,9 @@ import asyncio
 import re
 import time
 
-from agent.checks.certificate import Handshakes
+from agent.checks.certificate import seen_context, watched
 from agent.checks.outcome import ProbeFailed, probe_labels, tls_series
 from agent.checks.settings import TcpProbe
-from agent.scrape.http import tls_context
 from deckwatch.wire.model import Column, Labels
 
 _MOST_BYTES = 64 << 10
@@ -24,28 +23,26 @@ class TcpCheck:
         self.interval_s, self.timeout_s = settings.interval_s, settings.timeout_s
         self.title = settings.target
         self._settings = settings
-        tls_context(settings.tls_config)
+        self._context = seen_context(settings.tls_config) if settings.tls else None
 
     async def look(self) -> dict[Column, float]:
         settings = self._settings
         host, _, port = settings.target.rpartition(":")
-        context = tls_context(settings.tls_config) if settings.tls else None
-        handshakes = Handshakes(context) if context else None
         series: dict[Column, float] = {}
         begun = time.monotonic()
         try:
-            reader, writer = await asyncio.open_connection(
-                host.strip("[]"),
-                int(port),
-                ssl=context,
-                server_hostname=settings.tls_config.server_name or None if context else None,
-            )
+            with watched() as handshakes:
+                reader, writer = await asyncio.open_connection(
+                    host.strip("[]"),
+                    int(port),
+                    ssl=self._context,
+                    server_hostname=settings.tls_config.server_name or None if settings.tls else None,
+                )
         except OSError as error:
             raise ProbeFailed(f"no connection: {error.strerror or error}") from None
         try:
             series[Column("probe_tcp_connect_duration_seconds")] = time.monotonic() - begun
-            if handshakes is not None:
-                series |= tls_series(handshakes)
+            series |= tls_series(handshakes)
             failure = await self._talk(reader, writer)
             series[Column("probe_failed_due_to_regex")] = float(bool(failure))
         except OSError as error:

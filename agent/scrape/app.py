@@ -18,6 +18,7 @@ from agent.scrape.job import Job, Places
 from agent.scrape.loop import Emit, Room, TargetLoop
 from agent.scrape.metrics import ScrapeMetrics
 from agent.scrape.settings import JobSettings, ScrapeSettings
+from agent.scrape.status import TargetStatus
 from deckwatch.runtime.clock import Clock
 
 
@@ -46,6 +47,9 @@ class Scraper:
     @property
     def loops(self) -> list[TargetLoop]:
         return [loop for job in self.jobs for loop in job.loops]
+
+    def targets(self) -> list[TargetStatus]:
+        return [loop.status() for loop in self.loops]
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import msgspec
 
 from agent.scrape.fetch import Answer, Outcome, ScrapeFault, fetch
-from agent.scrape.frames import Report, ending_frame, scrape_frame
+from agent.scrape.frames import Report, ending_frame, scrape_frame, series_labels
 from agent.scrape.http import HttpClient
 from agent.scrape.metrics import ScrapeMetrics
+from agent.scrape.status import TargetStatus
 from agent.scrape.table import Count, LimitReached, SeriesRules, SeriesTable
 from agent.scrape.target import Target
 from deckwatch.runtime.clock import Clock
@@ -74,6 +75,7 @@ class TargetLoop:
         """Why the last scrape failed."""
         self._context = context
         self._clock = clock
+        self._scraped_ns, self._last = 0, Report(up=False, duration_s=0.0)
         self._table = SeriesTable(dict(target.labels), dict(target.soft), context.rules)
 
     async def run(self) -> None:
@@ -91,6 +93,18 @@ class TargetLoop:
                     due += missed * interval_s
         finally:
             self._context.room.give_back(self.target.key)
+
+    def status(self) -> TargetStatus:
+        return TargetStatus(
+            job=self._context.name,
+            url=self.target.url,
+            labels=series_labels(self.target),
+            up=self._last.up if self._scraped_ns else None,
+            trouble=self.trouble,
+            scraped_ns=self._scraped_ns,
+            duration_s=self._last.duration_s,
+            samples=self._last.count.kept,
+        )
 
     def end(self) -> None:
         """Tell that nobody scrapes it any more."""
@@ -112,6 +126,7 @@ class TargetLoop:
         context.metrics.scrapes.labels(context.name, outcome.value).inc()
         context.metrics.duplicates.labels(context.name).inc(count.duplicates)
         report = Report(outcome is Outcome.OK, self._clock.monotonic() - begun, count)
+        self._scraped_ns, self._last = ts_ns, report
         context.emit(scrape_frame(self.target, context.tenant, ts_ns, report, self._table))
         context.room.take(self.target.key, len(self._table))
         self._table.tidy()

@@ -19,10 +19,11 @@ from agent.discover.settings import CriSettings, DiscoverSettings, DockerSetting
 from agent.model import ContainerState, Endpoint, FoundContainer
 from agent.own_metrics import own_series
 from agent.settings import AgentSettings
+from agent.status import AgentStatus
 from deckwatch.runtime.clock import SystemClock
 from deckwatch.runtime.settings import BadSettings, load
 from deckwatch.wire.model import Container, Samples
-from tests.agent.test_app import running
+from tests.agent.test_app import get, running
 from tests.fixtures.agent_rig import SHIP
 from tests.fixtures.exporters import Exporter, exporter
 from tests.fixtures.fake_collector import FakeCollector
@@ -87,9 +88,13 @@ agent:
             names = ("a", "clicks", "nagios_check_state", "probe_success", "deckwatch_agent_scrapes_total")
             return all(values(frames, name) for name in names)
 
-        async with running(settings) as (_, end):
+        async with running(settings) as (address, end):
             await collector.until(have)
+            _, text = await get(f"{address}/status")
             await end()
+        [target] = msgspec.json.decode(text, type=AgentStatus).targets
+        assert (target.job, target.up, target.samples, target.trouble) == ("web", True, 1, "")
+        assert target.url == f"{server.url}/metrics?module=http_2xx"
         frames = [frame for frame in collector.frames() if isinstance(frame, Samples)]
     assert values(frames, "a")[0] == 1
     assert values(frames, "nagios_check_state")[0] == 1
