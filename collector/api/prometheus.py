@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -20,6 +20,7 @@ import deckwatch
 from collector.api.connection import for_client
 from collector.api.prometheus_answers import TRUNCATED, encoded, failure, json_body, names, success
 from collector.api.prometheus_parameters import MAX_TIME_MS, MIN_TIME_MS, Parameters, label_name
+from collector.api.prometheus_targets import active_targets, pools
 from collector.metrics.promql.engine import evaluate
 from collector.metrics.promql.faults import ErrorType, QueryError
 from collector.metrics.promql.parser import parse
@@ -27,6 +28,7 @@ from collector.metrics.promql.printer import to_text
 from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.promql.source import SeriesSource
 from collector.metrics.remote.metadata import About, Metadata
+from collector.metrics.selector import NAME_LABEL
 from collector.metrics.tsdb.store import SampleStore
 from collector.metrics.tsdb.tenant import Tenant
 from deckwatch.runtime.clock import Clock
@@ -40,6 +42,8 @@ Handler = Callable[[Parameters, web.Request], Awaitable[web.Response]]
 
 WORKERS = 4
 """Queries at a time; others wait for their turn, and their timeout counts from its beginning."""
+
+_TSDB_ROWS = 10  # of each of status/tsdb's lists, as Prometheus has it
 
 COMPATIBLE_WITH = "3.5.0"
 """What buildinfo says: clients choose by it what they may ask."""
@@ -55,6 +59,7 @@ class PrometheusApi:
         self._settings = settings
         self._clock = clock
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="promql")
+        self._waiting = 0  # the ones being answered among them
 
     def close(self) -> None:
         self._workers.shutdown(cancel_futures=True)
@@ -80,6 +85,9 @@ class PrometheusApi:
             "status/runtimeinfo": self.runtimeinfo,
             "status/flags": self.flags,
             "status/tsdb": self.tsdb,
+            "status/config": self.config,
+            "targets": self.targets,
+            "scrape_pools": self.scrape_pools,
         }
         return routes + [web.get(f"/api/v1/{path}", _answering(handler)) for path, handler in read.items()]
 
@@ -211,7 +219,39 @@ class PrometheusApi:
         blocks = [block.info for block in tenant.blocks] if tenant else []
         first_ms = min((block.first_ms for block in blocks), default=tenant.first_ms if tenant else None)
         head = {"numSeries": tenant.series if tenant else 0, "minTime": first_ms or 0, "chunkCount": 0}
-        return success({"headStats": head, "seriesCountByMetricName": [], "labelValueCountByLabelName": []})
+        limit = given.limit() or _TSDB_ROWS
+        table = await self._for_client(request, tenant.table) if tenant else None
+        return success(
+            {
+                "headStats": head,
+                "seriesCountByMetricName": _largest(table.counts(NAME_LABEL), limit) if table else [],
+                "labelValueCountByLabelName": _largest(table.distinct(), limit) if table else [],
+            }
+        )
+
+    async def config(self, given: Parameters, request: web.Request) -> web.Response:
+        """Of Prometheus' own kind there is none: what scrapes are, agents are told."""
+        return success({"yaml": ""})
+
+    async def targets(self, given: Parameters, request: web.Request) -> web.Response:
+        found = await self._targets(given, request)
+        pool = given.text("scrapePool")
+        chosen = [target for target in found if not pool or target["scrapePool"] == pool]
+        shown = [] if given.text("state") == "dropped" else chosen
+        return success({"activeTargets": shown, "droppedTargets": [], "droppedTargetCounts": {}})
+
+    async def scrape_pools(self, given: Parameters, request: web.Request) -> web.Response:
+        return success({"scrapePools": pools(await self._targets(given, request))})
+
+    async def _targets(self, given: Parameters, request: web.Request) -> list[dict[str, Any]]:
+        tenant = self._tenant(given)
+        if tenant is None:
+            return []
+        now_ms, settings = self._clock.now_ns() // 1_000_000, self._settings
+        lookback_ms = round(settings.lookback_s * 1000)
+        return await self._for_client(
+            request, lambda: active_targets(tenant, now_ms, lookback_ms, settings.max_samples)
+        )
 
     # Inside -----------------------------------------------------------------------------------------------------
 
@@ -223,10 +263,15 @@ class PrometheusApi:
 
     async def _for_client(self, request: web.Request, work: Callable[[], T], gone: Event | None = None) -> T:
         """In a thread of its own. A query whose client went away stops at its next look."""
+        most = WORKERS + self._settings.max_waiting
+        if self._waiting >= most:
+            raise QueryError(f"{most} queries are being answered or waiting: ask again later", ErrorType.TIMEOUT)
+        self._waiting += 1
         running = asyncio.get_running_loop().run_in_executor(self._workers, work)
         try:
             return await for_client(request, _awaited(running))
         finally:
+            self._waiting -= 1
             if gone is not None:
                 gone.set()
 
@@ -246,6 +291,11 @@ def _metadata(name: str) -> dict[str, str]:
     info = CATALOGUE[name]
     kind = "unknown" if info.type.value == "untyped" else info.type.value
     return {"type": kind, "help": info.help, "unit": info.unit}
+
+
+def _largest(counts: dict[str, int], limit: int) -> list[dict[str, Any]]:
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:limit]
+    return [{"name": name, "value": count} for name, count in ordered]
 
 
 def _told(about: About) -> dict[str, str]:

@@ -13,6 +13,9 @@ class PromqlSettings(msgspec.Struct, frozen=True):
         float, Meta(gt=0, description="How old the newest sample of a series may be for it to count as present, in s.")
     ] = 300.0
     timeout_s: Annotated[float, Meta(gt=0, description="Time that a query may take, in seconds.")] = 120.0
+    max_waiting: Annotated[
+        int, Meta(ge=1, description="Queries that wait for their turn; one more is answered 503.")
+    ] = 100
     max_samples: Annotated[
         int, Meta(ge=1, description="Samples that one query may load, and points that one of its steps may hold.")
     ] = 50_000_000

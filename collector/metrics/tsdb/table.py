@@ -122,6 +122,18 @@ class SeriesTable:
         codes = column.codes[: self._count] if places is None else column.codes[places]
         return sorted(column.values[code] for code in np.unique(codes).tolist() if code)
 
+    def counts(self, name: str) -> dict[str, int]:
+        """How many series have each value of a label."""
+        column = self._columns.get(name)
+        if column is None:
+            return {}
+        codes = np.bincount(column.codes[: self._count], minlength=len(column.values)).tolist()
+        return {value: count for value, count in zip(column.values, codes, strict=False) if value and count}
+
+    def distinct(self) -> dict[str, int]:
+        """How many values each label has."""
+        return {name: len(column.values) - 1 for name, column in list(self._columns.items()) if len(column.values) > 1}
+
     def order(self) -> Places:
         """By metric name, then by the other labels: what is asked for together lies together."""
         series = self._count

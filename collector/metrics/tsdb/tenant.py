@@ -24,7 +24,9 @@ from deckwatch.wire.model import Labels, Samples
 
 SLICE_SAMPLES = 4_000_000
 """Samples that stand in memory decoded while a block is written (64 MB)."""
-_KEPT_MATCHES = 256
+_KEPT_MATCHES = 16_384
+_KEPT_SERIES = 500_000
+"""Of matches that are remembered: rules ask the same thousands of selectors again and again."""
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -46,6 +48,7 @@ class Tenant:
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._write_feed = WriteFeed()
         self._matches: OrderedDict[tuple[object, ...], _Part] = OrderedDict()
+        self._matched_series = 0
 
     # In ---------------------------------------------------------------------------------------------------------
 
@@ -104,6 +107,10 @@ class Tenant:
     @property
     def series(self) -> int:
         return len(self._now.registry)
+
+    def table(self) -> SeriesTable:
+        """Of the series in memory."""
+        return self._now.registry.table
 
     # Out --------------------------------------------------------------------------------------------------------
 
@@ -172,8 +179,11 @@ class Tenant:
         if part is None:
             places = table.match(matchers)
             part = self._matches[key] = _Part(places, table.labels(places))
-            while len(self._matches) > _KEPT_MATCHES:
-                self._matches.popitem(last=False)
+            self._matched_series += len(places)
+            while len(self._matches) > _KEPT_MATCHES or (
+                self._matched_series > _KEPT_SERIES and len(self._matches) > 1
+            ):
+                self._matched_series -= len(self._matches.popitem(last=False)[1].places)
         return part
 
     # To disk ----------------------------------------------------------------------------------------------------
@@ -216,6 +226,7 @@ class Tenant:
             kept = [block for block in self.blocks if block.info.name not in gone]
             self.blocks = tuple(sorted((*kept, *new), key=lambda each: each.info.first_ms))
             self._matches.clear()
+            self._matched_series = 0
 
     def _next_generation(self, before: Generation, alive_since_ms: int) -> Generation:
         newest = before.newest_ms()
