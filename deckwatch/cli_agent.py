@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from deckwatch import cli_daemon
+from deckwatch.runtime.limits import use_one_heap
 from deckwatch.runtime.settings import load
 
 
@@ -59,6 +60,7 @@ def agent(
         overrides=cli_daemon.given(overrides) | switches,
     )
     cli_daemon.prepare(settings.log)
+    use_one_heap()
     from agent.app import run  # not before the settings are known to be good
 
     async def until_stopped(stop: asyncio.Event) -> None:

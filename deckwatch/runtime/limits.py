@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import resource
 
 log = logging.getLogger(__name__)
+
+_M_ARENA_MAX = -8  # mallopt(3), glibc's malloc.h
 
 
 def raise_file_limit() -> None:
@@ -17,3 +20,11 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError) as error:
         log.warning("at most %d files can be held open: %s", soft, error)
+
+
+def use_one_heap() -> None:
+    """Before threads start. glibc gives each thread a heap of its own, which keeps what was freed in it: in an agent
+    that was killed and started behind a backlog, some MiB for nothing. Other C libraries have one anyway."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
