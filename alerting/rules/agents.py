@@ -64,6 +64,7 @@ class QuietAgents:
         self._started_ms = started_ns // 1_000_000
         self._forget_ms = int(forget_after_s * 1000)
         self._expected: dict[str, dict[str, int]] = {}
+        self._asked: tuple[tuple[str, int], list[Quiet]] = (("", -1), [])
 
     def live(self, tenant: str, selector: Selector, start_ms: int, end_ms: int, now_ms: int) -> Live:
         if selector.name and self._ours(tenant, selector.name):
@@ -73,17 +74,17 @@ class QuietAgents:
         )
 
     def quiet(self, tenant: str, now_ms: int) -> list[Quiet]:
-        heard = self._head.agents(tenant)
-        silent = [
-            Quiet(host, newest_ns // 1_000_000)
-            for host, newest_ns in heard.items()
-            if self._head.is_silent(tenant, host, now_ms * 1_000_000)
-        ]
-        known = {quiet.host for quiet in silent}
-        return silent + [
+        """Remembered for the moment: all selectors of a group ask for the same one."""
+        if self._asked[0] != (tenant, now_ms):
+            self._asked = ((tenant, now_ms), self._quiet(tenant, now_ms))
+        return self._asked[1]
+
+    def _quiet(self, tenant: str, now_ms: int) -> list[Quiet]:
+        silent = self._head.silent(tenant, now_ms * 1_000_000)
+        return [Quiet(host, newest_ns // 1_000_000) for host, newest_ns in silent.items()] + [
             quiet
             for host, last_ms in self._before_start(tenant).items()
-            if host not in known and (quiet := self._expected_one(tenant, host, last_ms, now_ms)) is not None
+            if host not in silent and (quiet := self._expected_one(tenant, host, last_ms, now_ms)) is not None
         ]
 
     def _expected_one(self, tenant: str, host: str, last_ms: int, now_ms: int) -> Quiet | None:

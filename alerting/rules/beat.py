@@ -52,7 +52,7 @@ class Beat:
     async def once(self) -> None:
         now_ns = self._clock.now_ns()
         try:
-            self._keeper.offer(await asyncio.to_thread(self._log_metrics.checkpoint, now_ns))
+            self._keeper.offer(await asyncio.to_thread(self._log_metrics.checkpoint, now_ns), durable=True)
         except Retry as fault:
             if not self._failing:
                 log.error("log metrics don't get into the history, trying again: %s", fault)

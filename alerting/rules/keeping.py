@@ -80,8 +80,11 @@ class Keeper:
         )
         self._failing = False
         self._undurable_since: float | None = None
+        self._urgent = False
 
-    def offer(self, frames: Iterable[Samples | None]) -> None:
+    def offer(self, frames: Iterable[Samples | None], *, durable: bool = False) -> None:
+        """`durable`: to be on disk at once, not within the next seconds."""
+        self._urgent |= durable
         for frame in frames:
             if frame is None:
                 continue
@@ -107,7 +110,7 @@ class Keeper:
 
     def _is_due(self) -> bool:
         since = self._undurable_since
-        return since is not None and self._clock.monotonic() - since >= DURABLE_EVERY_S
+        return self._urgent or (since is not None and self._clock.monotonic() - since >= DURABLE_EVERY_S)
 
     def _wake_later(self) -> None:
         asyncio.get_running_loop().call_later(DURABLE_EVERY_S, self._arrival.set)
@@ -130,7 +133,7 @@ class Keeper:
             log.warning("what rules made is kept in the history again")
         self._failing = False
         if durable:
-            self._undurable_since = None
+            self._undurable_since, self._urgent = None, False
         elif self._undurable_since is None:
             self._undurable_since = self._clock.monotonic()
         return True

@@ -134,6 +134,9 @@ class Schedule:
                 outcome = await loop.run_in_executor(self._worker, self._evaluator.compute, run, self._clock.now_ns())
                 if self._loop is not None:  # else the stores are being closed
                     self._evaluator.apply(run, outcome)
+        except asyncio.CancelledError:
+            if self._loop is not None:
+                raise  # else it was waiting for its turn when everything stopped
         except Exception:  # one group's unforeseen error must not end the others' evaluations
             self._broken.inc()
             log.exception(

@@ -130,6 +130,12 @@ class Head:
         newest = self.agents(tenant).get(host)
         return newest is not None and at_ns - newest > self._silent_ns
 
+    def silent(self, tenant: str, at_ns: int) -> dict[str, int]:
+        """Hosts that are silent then -> time of the newest sample in Unix ns."""
+        return {
+            host: newest_ns for host, newest_ns in self.agents(tenant).items() if at_ns - newest_ns > self._silent_ns
+        }
+
     def first_heard_ns(self, tenant: str, host: str) -> int | None:
         """When its agent was first heard of here, by our clock; None: never."""
         feeds = list(self._feeds.values())

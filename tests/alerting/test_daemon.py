@@ -164,3 +164,50 @@ async def test_bad_rules_are_one_message_and_exit_code_2(tmp_path: Path) -> None
     assert 'rule 1 "X": could not parse expression' in err.decode()
     assert 'rule 2 "Y": expr is missing' in err.decode()
     assert "Traceback" not in err.decode()
+
+
+CHAIN = """
+log_metrics:
+- {name: boom_total, query: boom, by: [container]}
+groups:
+- name: chain
+  interval: 300ms
+  rules:
+  - {record: 'container:memory:max', expr: max by (name) (container_memory_usage_bytes)}
+  - {alert: TooMuch, expr: 'container:memory:max > 1e6 and on () (boom_total > 0)', for: 1h}
+"""
+
+
+async def test_what_rules_and_log_metrics_make_is_asked_for_like_any_sample(daemon: Daemon) -> None:
+    """Also after a restart; the alert keeps the time since when it is pending."""
+    web, spool = Stream("web"), Stream("spool", form=Format.FRAMES)
+    async with aiohttp.ClientSession() as session:
+
+        async def value(query: str) -> str:
+            async with session.get(f"{daemon.url}/api/v1/query", params={"query": query}) as answer:
+                (found,) = (await answer.json())["data"]["result"] or [{"value": [0, ""]}]
+            return str(found["value"][1])
+
+        async def until(query: str, want: str) -> None:
+            async with asyncio.timeout(40):
+                while await value(query) != want:
+                    await asyncio.sleep(0.2)
+
+        (daemon.folder / "rules.yml").write_text(CHAIN)
+        assert daemon.process is not None
+        os.kill(daemon.process.pid, signal.SIGHUP)
+        push = Pusher(daemon.url, session)
+        await push.push(spool.batch([spool.chunk(samples({"container_memory_usage_bytes": 2e6}))]))
+        await push.push(web.batch([web.chunk(b"2026-11-24T08:00:00Z boom\n")]))
+        await until("container:memory:max", "2000000")
+        await until('ALERTS{alertname="TooMuch", alertstate="pending"}', "1")
+        await until("boom_total", "1")  # it is told every 15 s
+        assert await value("round(increase(boom_total[5m]), 0.1)") == "1"
+        since = await value("ALERTS_FOR_STATE")
+        await until("deckwatch_agent_up", "1")
+        await daemon.end(signal.SIGKILL)
+        await daemon.start()
+        assert await value("container:memory:max") == "2000000"
+        assert await value("boom_total") == "1"
+        await until("count_over_time(container:memory:max[10s]) > bool 3", "1")
+        assert await value("ALERTS_FOR_STATE") == since
