@@ -107,7 +107,7 @@ def _compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds(lambda one: f"({one})", inner),
         st.builds(lambda sign, one: f"{sign}{one}", st.sampled_from("+-"), inner),
         st.builds(lambda left, op, right: f"{left} {op} {right}", inner, _OPERATORS, SCALARS),
-        st.builds(lambda left, op, how, right: f"{left} {op}{how} {right}", inner, _OPERATORS, _MATCHING, inner),
+        st.builds(lambda left, op, how, right: f"({left}) {op}{how} ({right})", inner, _OPERATORS, _MATCHING, inner),
         st.builds(lambda left, op, right: f"{left} {op} {right}", inner, _SETS, inner),
         st.builds(lambda left, op, right: f"{left} {op} bool {right}", inner, _COMPARISONS, inner),
         st.builds(
