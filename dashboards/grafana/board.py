@@ -60,7 +60,7 @@ def chosen(
         .multi(several)
     )
     if not every:
-        return made
+        return made.allow_custom_value(False)  # a link from where All was chosen falls back to the first
     all_of_them = model.VariableOption(selected=True, text=["All"], value=["$__all"])
     return made.include_all(True).all_value(".*" if or_none else ".+").current(all_of_them)
 

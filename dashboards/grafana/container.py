@@ -8,6 +8,7 @@ from dashboards.grafana.panels import (
     BLUE,
     GREEN,
     GREY,
+    RATE,
     RED,
     SHARE,
     YELLOW,
@@ -23,7 +24,6 @@ from dashboards.grafana.table import Column, figures
 
 C = 'host=~"$host", name=~"$container", name!=""'
 LOG = 'host=~"$host", container=~"$container"'
-RATE = "[$__rate_interval]"
 BY = "host, name"
 NAME = "{{host}} {{name}}"
 HEALTH = (Shown("1", "healthy", GREEN), Shown("0", "unhealthy or starting", RED), Shown("-1", "no check", GREY))

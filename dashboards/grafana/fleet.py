@@ -16,7 +16,7 @@ from dashboards.grafana.board import (
     to_container,
     to_host,
 )
-from dashboards.grafana.panels import GREEN, RED, SHARE, Query, Shown, bad_from, graph, number, warn
+from dashboards.grafana.panels import GREEN, RATE, RED, SHARE, Query, Shown, bad_from, graph, number, warn
 from dashboards.grafana.table import Column, figures
 
 H = 'host=~"$host"'
@@ -209,10 +209,9 @@ def _heavy(made: Board) -> None:
             link=OF_SERIES_CONTAINER,
         )
 
-    rate = "[$__rate_interval]"
     made.row(
         "Heaviest containers",
-        top("CPU", "Cores used.", f'rate(container_cpu_usage_seconds_total{{{C}, cpu="total"}}{rate})', "none"),
+        top("CPU", "Cores used.", f'rate(container_cpu_usage_seconds_total{{{C}, cpu="total"}}{RATE})', "none"),
         top(
             "Memory",
             "Working set: what can't be taken back at once.",
@@ -222,14 +221,14 @@ def _heavy(made: Board) -> None:
         top(
             "Network",
             "Received and sent; containers without a network of their own have none.",
-            f"rate(container_network_receive_bytes_total{{{C}}}{rate})"
-            f" + rate(container_network_transmit_bytes_total{{{C}}}{rate})",
+            f"rate(container_network_receive_bytes_total{{{C}}}{RATE})"
+            f" + rate(container_network_transmit_bytes_total{{{C}}}{RATE})",
             "Bps",
         ),
         top(
             "Disk",
             "Read from and written to devices; what the page cache answers isn't counted.",
-            f"rate(container_fs_reads_bytes_total{{{C}}}{rate}) + rate(container_fs_writes_bytes_total{{{C}}}{rate})",
+            f"rate(container_fs_reads_bytes_total{{{C}}}{RATE}) + rate(container_fs_writes_bytes_total{{{C}}}{RATE})",
             "Bps",
         ),
     )
@@ -241,9 +240,7 @@ def _all_together(made: Board) -> Board:
         graph(
             "CPU by host",
             "Share of all CPU time of each host that is used.",
-            Query(
-                f'1 - avg by (host) (rate(node_cpu_seconds_total{{{H}, mode="idle"}}[$__rate_interval]))', "{{host}}"
-            ),
+            Query(f'1 - avg by (host) (rate(node_cpu_seconds_total{{{H}, mode="idle"}}{RATE}))', "{{host}}"),
             unit="percentunit",
             most=1,
             link=OF_SERIES_HOST,
@@ -269,7 +266,7 @@ def _all_together(made: Board) -> Board:
         graph(
             "Log bytes",
             "Raw bytes that the collector took, each counted once, samples of metrics included.",
-            Query("sum(rate(deckwatch_intake_accepted_bytes_total[$__rate_interval]))", "taken"),
+            Query(f"sum(rate(deckwatch_intake_accepted_bytes_total{RATE}))", "taken"),
             unit="Bps",
         ),
     )

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from dashboards.grafana import symptoms
 from dashboards.grafana.board import HOST, OF_SERIES_CONTAINER, Board, hosts, to_container
-from dashboards.grafana.panels import SHARE, Query, bad_from, graph, number, warn
+from dashboards.grafana.host_io import DISKS, H, disks, filesystems, network, rate
+from dashboards.grafana.panels import RATE, SHARE, Query, bad_from, graph, number, warn
 from dashboards.grafana.table import Column, figures
 
-H = 'host="$host"'
 C = f'{H}, name!=""'
-DISKS = f"{H}, {symptoms.DISKS}"
-LINKS = f'{H}, device!~"lo|veth.*|br-.*|docker.*"'
-RATE = "[$__rate_interval]"
 
 
 def board() -> Board:
     made = Board(HOST, "Host", "One host: CPU, memory, disks, network, and its containers.", [hosts(every=False)])
-    for rows in (_now, _cpu, _memory, _disks, _filesystems, _network, _containers):
+    for rows in (_now, _cpu, _memory, disks, filesystems, network, _containers):
         rows(made)
     return made.mark("Boots", f"changes(node_boot_time_seconds{{{H}}}[$__interval]) > 0", "{{host}} booted", "orange")
-
-
-def _rate(metric: str, legend: str, scope: str = H, by: str = "") -> Query:
-    inner = f"rate({metric}{{{scope}}}{RATE})"
-    return Query(f"sum by ({by}) ({inner})" if by else inner, legend)
 
 
 def _now(made: Board) -> None:
@@ -102,11 +94,11 @@ def _now(made: Board) -> None:
             "Pressure",
             "Share of time in which some task (waiting) or all of them (stalled) could not go on for want of it (PSI):"
             " the shortest way to what the host lacks.",
-            _rate("node_pressure_cpu_waiting_seconds_total", "CPU waiting"),
-            _rate("node_pressure_memory_waiting_seconds_total", "memory waiting"),
-            _rate("node_pressure_memory_stalled_seconds_total", "memory stalled"),
-            _rate("node_pressure_io_waiting_seconds_total", "I/O waiting"),
-            _rate("node_pressure_io_stalled_seconds_total", "I/O stalled"),
+            rate("node_pressure_cpu_waiting_seconds_total", "CPU waiting"),
+            rate("node_pressure_memory_waiting_seconds_total", "memory waiting"),
+            rate("node_pressure_memory_stalled_seconds_total", "memory stalled"),
+            rate("node_pressure_io_waiting_seconds_total", "I/O waiting"),
+            rate("node_pressure_io_stalled_seconds_total", "I/O stalled"),
             unit="percentunit",
         ),
     )
@@ -144,9 +136,9 @@ def _cpu(made: Board) -> None:
         graph(
             "Scheduler",
             "Switches between tasks, interrupts and new tasks a second.",
-            _rate("node_context_switches_total", "context switches"),
-            _rate("node_intr_total", "interrupts"),
-            _rate("node_forks_total", "forks"),
+            rate("node_context_switches_total", "context switches"),
+            rate("node_intr_total", "interrupts"),
+            rate("node_forks_total", "forks"),
             unit="ops",
         ),
         graph(
@@ -199,9 +191,9 @@ def _memory(made: Board) -> None:
         graph(
             "Paging",
             "Pages a second from and to swap, and faults that had to read from disk: the sign that memory is short.",
-            _rate("node_vmstat_pswpin", "swapped in"),
-            _rate("node_vmstat_pswpout", "swapped out"),
-            _rate("node_vmstat_pgmajfault", "major faults"),
+            rate("node_vmstat_pswpin", "swapped in"),
+            rate("node_vmstat_pswpout", "swapped out"),
+            rate("node_vmstat_pgmajfault", "major faults"),
             unit="ops",
         ),
         graph(
@@ -210,156 +202,6 @@ def _memory(made: Board) -> None:
             mem("Dirty", "dirty"),
             mem("Writeback", "being written"),
             unit="bytes",
-        ),
-    )
-
-
-def _disks(made: Board) -> None:
-    def per_op(time: str, ops: str, legend: str) -> Query:
-        return Query(f"rate({time}{{{H}}}{RATE}) / (rate({ops}{{{H}}}{RATE}) > 0)", legend)
-
-    made.row(
-        "Disks",
-        graph(
-            "Throughput",
-            "Bytes read (above) and written (below).",
-            _rate("node_disk_read_bytes_total", "{{device}} read"),
-            _rate("node_disk_written_bytes_total", "{{device}} written"),
-            unit="Bps",
-            below=".*written",
-        ),
-        graph(
-            "Operations",
-            "Completed reads (above) and writes (below) a second.",
-            _rate("node_disk_reads_completed_total", "{{device}} reads"),
-            _rate("node_disk_writes_completed_total", "{{device}} writes"),
-            unit="iops",
-            below=".*writes",
-        ),
-        graph(
-            "Time of an operation",
-            "From queue to completion, on average: a disk that gets slow shows here first.",
-            per_op("node_disk_read_time_seconds_total", "node_disk_reads_completed_total", "{{device}} read"),
-            per_op("node_disk_write_time_seconds_total", "node_disk_writes_completed_total", "{{device}} write"),
-            unit="s",
-        ),
-        graph(
-            "Busy",
-            "Share of time with an operation under way. 100 % is the limit of a hard disk, but not of an SSD.",
-            _rate("node_disk_io_time_seconds_total", "{{device}}"),
-            unit="percentunit",
-            most=1,
-        ),
-        graph(
-            "Queue",
-            "Operations under way, on average.",
-            _rate("node_disk_io_time_weighted_seconds_total", "{{device}}"),
-            unit="none",
-            width=24,
-        ),
-    )
-
-
-def _filesystems(made: Board) -> None:
-    by = "device, fstype, mountpoint"
-    used = f"1 - node_filesystem_avail_bytes{{{DISKS}}} / (node_filesystem_size_bytes{{{DISKS}}} > 0)"
-    made.row(
-        "File systems",
-        figures(
-            "File systems",
-            "The fullest on top. Days left go by the last six hours; nothing stands there where it isn't filling up.",
-            {"mountpoint": "Mounted at", "device": "Device", "fstype": "Type"},
-            [
-                Column("Used", f"max by ({by}) ({used})", "percentunit", SHARE),
-                Column("Size", f"max by ({by}) (node_filesystem_size_bytes{{{DISKS}}})", "bytes"),
-                Column("Free", f"max by ({by}) (node_filesystem_avail_bytes{{{DISKS}}})", "bytes"),
-                Column(
-                    "Inodes used",
-                    f"max by ({by}) (1 - node_filesystem_files_free{{{DISKS}}}"
-                    f" / (node_filesystem_files{{{DISKS}}} > 0))",
-                    "percentunit",
-                    SHARE,
-                ),
-                Column(
-                    "Full in",
-                    f"max by ({by}) (node_filesystem_avail_bytes{{{DISKS}}}"
-                    f" / (-deriv(node_filesystem_avail_bytes{{{DISKS}}}[6h]) > 0))",
-                    "dtdurations",
-                    ((None, "red"), (86400, "#EAB839"), (7 * 86400, "green")),
-                ),
-            ],
-            worst="Used",
-            width=14,
-        ),
-        graph(
-            "Used",
-            "Share of each file system that isn't free to everybody.",
-            Query(f"max by (mountpoint) ({used})", "{{mountpoint}}"),
-            unit="percentunit",
-            most=1,
-            width=10,
-            height=10,
-        ),
-    )
-
-
-def _network(made: Board) -> None:
-    def tcp(name: str, legend: str) -> Query:
-        return _rate(f"node_netstat_{name}", legend)
-
-    made.row(
-        "Network",
-        graph(
-            "Traffic",
-            "Bits received (above) and sent (below), without loopback and the host's ends of containers' links.",
-            Query(f"rate(node_network_receive_bytes_total{{{LINKS}}}{RATE}) * 8", "{{device}} received"),
-            Query(f"rate(node_network_transmit_bytes_total{{{LINKS}}}{RATE}) * 8", "{{device}} sent"),
-            unit="bps",
-            below=".*sent",
-        ),
-        graph(
-            "Errors and drops",
-            "Packets a second that came damaged or found no room. Anything lasting above 0 is worth a look.",
-            _rate("node_network_receive_errs_total", "{{device}} receive errors", LINKS),
-            _rate("node_network_receive_drop_total", "{{device}} receive drops", LINKS),
-            _rate("node_network_transmit_errs_total", "{{device}} send errors", LINKS),
-            _rate("node_network_transmit_drop_total", "{{device}} send drops", LINKS),
-            unit="pps",
-        ),
-        graph(
-            "Connections",
-            "TCP: established, waiting to be forgotten (time wait), and made a second.",
-            Query(f"node_netstat_Tcp_CurrEstab{{{H}}}", "established"),
-            Query(f"node_sockstat_TCP_tw{{{H}}}", "time wait"),
-            tcp("Tcp_ActiveOpens", "opened a second"),
-            tcp("Tcp_PassiveOpens", "accepted a second"),
-            unit="none",
-        ),
-        graph(
-            "TCP trouble",
-            "Segments sent again, resets, and connections that found a full listen queue, a second.",
-            tcp("Tcp_RetransSegs", "retransmitted"),
-            tcp("Tcp_OutRsts", "resets sent"),
-            tcp("TcpExt_ListenDrops", "listen drops"),
-            tcp("TcpExt_ListenOverflows", "listen overflows"),
-            unit="ops",
-        ),
-        graph(
-            "Tracked connections",
-            "Of the firewall (conntrack), against their limit; nothing where it isn't loaded.",
-            Query(f"node_nf_conntrack_entries{{{H}}}", "tracked"),
-            Query(f"node_nf_conntrack_entries_limit{{{H}}}", "limit"),
-            unit="none",
-            dashed="limit",
-        ),
-        graph(
-            "UDP",
-            "Datagrams in and out, those for no port, and those that found no room.",
-            tcp("Udp_InDatagrams", "received"),
-            tcp("Udp_OutDatagrams", "sent"),
-            tcp("Udp_NoPorts", "no port"),
-            tcp("Udp_RcvbufErrors", "buffer full"),
-            unit="pps",
         ),
     )
 

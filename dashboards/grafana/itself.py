@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dashboards.grafana.board import ITSELF, OF_SERIES_HOST, Board, hosts, to_host
-from dashboards.grafana.panels import GREEN, RED, YELLOW, Query, Shown, bad_from, graph, number, timeline, warn
+from dashboards.grafana.panels import GREEN, RATE, RED, YELLOW, Query, Shown, bad_from, graph, number, timeline, warn
 from dashboards.grafana.table import Column, figures
 
 H = 'host=~"$host"'
-RATE = "[$__rate_interval]"
 UP = (Shown("1", "up", GREEN), Shown("0", "silent", RED))
 TAKEN = (Shown("1", "taken", GREEN), Shown("0", "waiting", YELLOW))
 

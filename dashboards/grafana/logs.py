@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dashboards.grafana.board import LOGS, OF_SERIES_HOST, Board, hosts, to_container, to_host
-from dashboards.grafana.panels import Query, bad_from, graph, number, warn
+from dashboards.grafana.panels import RATE, Query, bad_from, graph, number, warn
 from dashboards.grafana.table import Column, figures
 
 H = 'host=~"$host"'
-RATE = "[$__rate_interval]"
 
 
 def board() -> Board:

@@ -28,6 +28,9 @@ def bad_from(at: float) -> tuple[Step, ...]:
     return ((None, GREEN), (at, RED))
 
 
+RATE = "[$__rate_interval]"
+"""The window of rates in graphs: Grafana takes at least four times the data source's sampling interval."""
+
 PLAIN: tuple[Step, ...] = ((None, BLUE),)
 SHARE = warn(0.8, 0.9)  # of a limit
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dashboards.grafana import symptoms
 from dashboards.grafana.board import OF_SERIES_CONTAINER, WORKLOAD, Board, chosen, hosts, to_container
-from dashboards.grafana.panels import RED, SHARE, Query, bad_from, graph, number, warn
+from dashboards.grafana.panels import RATE, RED, SHARE, Query, bad_from, graph, number, warn
 from dashboards.grafana.table import Column, figures
 
 H = 'host=~"$host"'
 C = f'{H}, name!=""'
 CHOSEN = f'{H}, workload_namespace=~"$namespace", workload=~"$workload"'
-RATE = "[$__rate_interval]"
 NAME = "{{host}} {{name}}"
 
 
