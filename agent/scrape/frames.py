@@ -1,8 +1,9 @@
-"""From an answer's series to the frame of samples that is sent. Pure."""
+"""From an answer's series to the frames of samples that are sent. Pure."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -29,33 +30,58 @@ class Report(msgspec.Struct, frozen=True):
     count: Count = Count()
 
 
-def source_name(target: Target) -> str:
-    """A source for each target: their scrapes end in any order, and a source's frames are in the order of time."""
+BLOCKS_PER_FRAME = 64
+"""8,192 series, about a megabyte: a frame can't be split on its way, and a chunk has an upper bound."""
+
+
+def source_name(target: Target, part: int = 0) -> str:
+    """A source for each target: their scrapes end in any order, and a source's frames are in the order of time.
+    Series that one frame can't hold have a source of their own for each further frame."""
     labels = dict(target.labels)
-    return f"scrape/{labels.get('job', '')}/{labels.get('instance', '')}/{target.key}"
+    name = f"scrape/{labels.get('job', '')}/{labels.get('instance', '')}/{target.key}"
+    return f"{name}/{part}" if part else name
 
 
 def series_labels(target: Target) -> Labels:
     return tuple(sorted([*target.labels, *target.soft]))
 
 
-def scrape_frame(target: Target, tenant: str, ts_ns: int, report: Report, table: SeriesTable) -> Samples:
-    """Complete: what the scrape before had and this one lacks has ended, all of it where the target is down."""
-    schemas: list[tuple[Column, ...]] = [REPORT]
+def scrape_frames(
+    target: Target, tenant: str, ts_ns: int, report: Report, table: SeriesTable, parts_before: int
+) -> list[Samples]:
+    """Complete: what the scrape before, of `parts_before` frames, had and this one lacks has ended, all of it where the
+    target is down."""
+    columns: list[tuple[Column, ...]] = [REPORT]
     values = [_report(report)]
     if report.up:
-        schemas += table.columns()
+        columns += table.columns()
         values += table.values()
+    frames = [
+        _frame(target, tenant, ts_ns, part, columns[at : at + BLOCKS_PER_FRAME], values[at : at + BLOCKS_PER_FRAME])
+        for part, at in enumerate(range(0, len(columns), BLOCKS_PER_FRAME))
+    ]
+    return frames + ending_frames(target, tenant, ts_ns, range(len(frames), parts_before))
+
+
+def ending_frames(target: Target, tenant: str, ts_ns: int, parts: Iterable[int]) -> list[Samples]:
+    """Those parts are no longer scraped."""
+    ended = (series_labels(target),)
+    return [Samples(source_name(target, part), ts_ns, tenant, (), (), ended) for part in parts]
+
+
+def _frame(
+    target: Target,
+    tenant: str,
+    ts_ns: int,
+    part: int,
+    columns: Sequence[tuple[Column, ...]],
+    values: Sequence[list[float]],
+) -> Samples:
     labels = series_labels(target)
     measured = tuple(
         Measured(labels, place, struct.pack(f"<{len(block)}d", *block)) for place, block in enumerate(values)
     )
-    return Samples(source_name(target), ts_ns, tenant, tuple(schemas), measured)
-
-
-def ending_frame(target: Target, tenant: str, ts_ns: int) -> Samples:
-    """The target is no longer scraped."""
-    return Samples(source_name(target), ts_ns, tenant, (), (), (series_labels(target),))
+    return Samples(source_name(target, part), ts_ns, tenant, tuple(columns), measured)
 
 
 def _report(report: Report) -> list[float]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from agent.scrape.fetch import Answer, Outcome, ScrapeFault, fetch
-from agent.scrape.frames import Report, ending_frame, scrape_frame, series_labels
+from agent.scrape.frames import Report, ending_frames, scrape_frames, series_labels
 from agent.scrape.http import HttpClient
 from agent.scrape.metrics import ScrapeMetrics
 from agent.scrape.status import TargetStatus
@@ -75,6 +75,7 @@ class TargetLoop:
         """Why the last scrape failed."""
         self._context = context
         self._clock = clock
+        self._parts = 0  # frames of the last scrape
         self._scraped_ns, self._last = 0, Report(up=False, duration_s=0.0)
         self._table = SeriesTable(dict(target.labels), dict(target.soft), context.rules)
 
@@ -108,7 +109,10 @@ class TargetLoop:
 
     def end(self) -> None:
         """Tell that nobody scrapes it any more."""
-        self._context.emit(ending_frame(self.target, self._context.tenant, self._clock.now_ns()))
+        parts = range(self._parts)
+        for frame in ending_frames(self.target, self._context.tenant, self._clock.now_ns(), parts):
+            self._context.emit(frame)
+        self._parts = 0
 
     async def scrape(self) -> None:
         ts_ns, begun = self._clock.now_ns(), self._clock.monotonic()
@@ -127,7 +131,10 @@ class TargetLoop:
         context.metrics.duplicates.labels(context.name).inc(count.duplicates)
         report = Report(outcome is Outcome.OK, self._clock.monotonic() - begun, count)
         self._scraped_ns, self._last = ts_ns, report
-        context.emit(scrape_frame(self.target, context.tenant, ts_ns, report, self._table))
+        frames = scrape_frames(self.target, context.tenant, ts_ns, report, self._table, self._parts)
+        for frame in frames:
+            context.emit(frame)
+        self._parts = sum(1 for frame in frames if frame.targets)
         context.room.take(self.target.key, len(self._table))
         self._table.tidy()
 

@@ -34,7 +34,8 @@ class DnsServer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if self._transport is not None and not self.silent:
-            self._transport.sendto(b"\xff\xff" + self.answer(data)[2:], addr)  # forged: another number
+            forged = b"\xff\xff\x81\x85" + self.answer(data)[4:]  # another number, and "refused"
+            self._transport.sendto(forged, addr)
             self._transport.sendto(self.answer(data, cut=self.cut), addr)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
