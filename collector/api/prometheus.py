@@ -14,12 +14,14 @@ from threading import Event
 from typing import Any, TypeVar
 
 import msgspec
+import orjson
 from aiohttp import web
 
 import deckwatch
 from collector.api.connection import for_client
 from collector.api.prometheus_answers import TRUNCATED, encoded, failure, json_body, names, success
 from collector.api.prometheus_parameters import MAX_TIME_MS, MIN_TIME_MS, Parameters, label_name
+from collector.api.prometheus_stats import QueryStats
 from collector.api.prometheus_targets import active_targets, pools
 from collector.metrics.promql.engine import evaluate
 from collector.metrics.promql.faults import ErrorType, QueryError
@@ -27,6 +29,7 @@ from collector.metrics.promql.parser import parse
 from collector.metrics.promql.printer import to_text
 from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.promql.source import SeriesSource
+from collector.metrics.promql.tree_answer import tree
 from collector.metrics.remote.metadata import About, Metadata
 from collector.metrics.selector import NAME_LABEL
 from collector.metrics.tsdb.store import SampleStore
@@ -69,6 +72,7 @@ class PrometheusApi:
             "query": self.query,
             "query_range": self.query_range,
             "format_query": self.format_query,
+            "parse_query": self.parse_query,
             "series": self.series,
             "labels": self.labels,
         }
@@ -116,12 +120,13 @@ class PrometheusApi:
             query = parse(given.text("query"), experimental=settings.experimental_functions)
         except QueryError as fault:
             raise QueryError(f'invalid parameter "query": {fault}', ErrorType.BAD_DATA) from None
-        source = self._source(given)
+        stats = QueryStats(self._source(given))
         gone = Event()
 
         def work() -> bytes:
-            result = evaluate(query, start_ms, end_ms, step_ms, source, settings, gone.is_set)
-            return encoded(result, limit, ranged=bool(step_ms))
+            stats.begin()
+            result = evaluate(query, start_ms, end_ms, step_ms, stats, settings, gone.is_set)
+            return encoded(result, limit, ranged=bool(step_ms), stats=stats.told() if given.text("stats") else None)
 
         return json_body(await self._for_client(request, work, gone))
 
@@ -135,6 +140,13 @@ class PrometheusApi:
 
     async def format_query(self, given: Parameters, request: web.Request) -> web.Response:
         return success(to_text(parse(given.text("query"), experimental=True).expr))
+
+    async def parse_query(self, given: Parameters, request: web.Request) -> web.Response:
+        expr = parse(given.text("query"), experimental=True).expr
+        try:
+            return success(tree(expr))
+        except orjson.JSONEncodeError:
+            raise QueryError("the expression is too deep to be shown as a tree", ErrorType.BAD_DATA) from None
 
     async def exemplars(self, given: Parameters, request: web.Request) -> web.Response:
         """There are none: samples carry no traces."""

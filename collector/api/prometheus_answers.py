@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -28,11 +28,11 @@ def failure(fault: QueryError) -> web.Response:
     return json_body(body, status)
 
 
-def encoded(result: Result, limit: int | None, *, ranged: bool) -> bytes:
+def encoded(result: Result, limit: int | None, *, ranged: bool, stats: Mapping[str, object] | None = None) -> bytes:
     """The whole body of an answer to a query. `limit`: at most so many series, with a warning where there are more."""
     if limit is not None and len(result) > limit:
         result = result.first(limit).with_notes((*result.warnings, TRUNCATED), result.infos, result.unknown)
-    return answer.success(result, in_range=ranged)
+    return answer.success(result, in_range=ranged, stats=stats)
 
 
 def names(values: Iterable[str], limit: int | None) -> web.Response:

@@ -6,6 +6,8 @@ Points are written column by column: a dashboard's answer has hundreds of thousa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import orjson
 import polars as pl
@@ -30,9 +32,11 @@ STATUS = {
 """HTTP status of each error type."""
 
 
-def success(result: Result, *, in_range: bool) -> bytes:
+def success(result: Result, *, in_range: bool, stats: Mapping[str, object] | None = None) -> bytes:
     """The whole body. `in_range`: of a range query, whose answer is always a matrix."""
     body = b'{"status":"success","data":' + data(result, in_range=in_range)
+    if stats is not None:
+        body = body[:-1] + b',"stats":' + orjson.dumps(stats) + b"}"
     for name, kind, notes in (("warnings", "warning", result.warnings), ("infos", "info", result.infos)):
         if notes:
             shown = list(notes[:MAX_NOTES])

@@ -116,6 +116,27 @@ async def test_the_state_of_the_storage(api: Api) -> None:
     assert (await api.get("status/config"))[1]["data"] == {"yaml": ""}
 
 
+async def test_what_a_query_cost(api: Api) -> None:
+    fill(api)
+    _, body = await api.get("query", query="up + up", stats="all")
+    assert body["data"]["stats"]["samples"] == {"totalQueryableSamples": 10, "peakSamples": 10}
+    timings = body["data"]["stats"]["timings"]
+    assert timings["execTotalTime"] >= timings["evalTotalTime"] > 0
+    assert "stats" not in (await api.get("query", query="up"))[1]["data"]
+
+
+DEEP = "(" * 4 + "up" + (" + up" * 79 + ")") * 4
+"""Each operator is a level of JSON."""
+
+
+async def test_an_expression_as_a_tree(api: Api) -> None:
+    _, body = await api.get("parse_query", query="1")
+    assert body == {"status": "success", "data": {"type": "numberLiteral", "val": "1"}}
+    for query, word in (("sum(", "parse error"), (" + ".join(["1"] * 300), "too many to be shown"), (DEEP, "too deep")):
+        status, body = await api.get("parse_query", query=query)
+        assert (status, body["errorType"], word in body["error"]) == (400, "bad_data", True)
+
+
 async def test_more_queries_than_may_wait_are_told_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(api)
     with monkeypatch.context() as slowed:
