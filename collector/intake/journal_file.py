@@ -26,6 +26,7 @@ FILE_HEADER = struct.Struct("<6sHQ")
 RECORD_HEADER = struct.Struct("<IIQqB")
 COVERED = struct.Struct("<QqB")
 _HOLE = struct.Struct("<Q")
+_SECTOR_BYTES = 512  # the least that a disk writes
 
 
 class Kind(IntEnum):
@@ -166,11 +167,28 @@ def tail_is_torn(path: Path, good: int, last_seq: int) -> bool:
     """Is what follows `good` one unfinished write (a crash), rather than damage with whole records behind it?
 
     Whole records are looked for by their numbers, not by going on behind the broken one: its length may be what is
-    broken. Of the very last record nothing can tell; `last_seq` is that of the last good one."""
+    broken. A record of which every byte is there is damage too, though it may be the last: a crash leaves a file that
+    is too short, or where the power failed one that ends with zeros where its pages never came to the disk. What was
+    written whole may have been acked. `last_seq` is that of the last good one."""
     with path.open("rb") as file:
         file.seek(good)
         rest = file.read()
-    return not any(_has_record(rest, seq) for seq in (last_seq + 1, last_seq + 2))
+    return not _is_all_there(rest, last_seq + 1) and not any(
+        _has_record(rest, seq) for seq in (last_seq + 1, last_seq + 2)
+    )
+
+
+def _is_all_there(data: bytes, seq: int) -> bool:
+    """Is the record that `data` begins with there to its end, and its end written? It is taken for one by its number,
+    or, that being what is damaged, by ending where the file does."""
+    if len(data) < RECORD_HEADER.size:
+        return False
+    length, _, found_seq, _, _ = RECORD_HEADER.unpack_from(data)
+    end = RECORD_HEADER.size + length
+    if end > len(data) or not (found_seq == seq or end == len(data)):
+        return False
+    tail = data[max(RECORD_HEADER.size, end - _SECTOR_BYTES) : end]
+    return not tail or any(tail)
 
 
 def _has_record(data: bytes, seq: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from collector.intake.journal import Journal
-from collector.intake.journal_file import Entry, Kind
+from collector.intake.journal_file import Entry, Kind, record_of
 from deckwatch.runtime.faults import Retry, Unusable
 
 
@@ -338,4 +338,36 @@ async def test_a_length_that_is_broken_is_damage_and_no_unfinished_write(tmp_pat
     assert journal.damage is not None
     assert not payloads_of(journal)
     assert journal.durable_seq >= len(payloads) - 1
+    await journal.close()
+
+
+@pytest.mark.parametrize("at", [4, 8, 16, 24, 25, 100], ids=["crc", "seq", "time", "kind", "first byte", "last byte"])
+async def test_a_last_record_that_is_all_there_and_wrong_is_damage(tmp_path: Path, at: int) -> None:
+    """It was written whole, so it may have been acked: its number is not given again, and agents are asked."""
+    payloads = [b"first", b"x" * 76]
+    journal = Journal(tmp_path)
+    for payload in payloads:
+        await journal.submit(Kind.BATCH, 1, payload)
+    await journal.close()
+    (path,) = tmp_path.glob("*.journal")
+    data = bytearray(path.read_bytes())
+    data[len(data) - 76 - 25 + at] ^= 0x55
+    path.write_bytes(data)
+    journal = Journal(tmp_path)
+    assert journal.damage is not None
+    assert payloads_of(journal) == payloads[:1]
+    assert journal.durable_seq >= 1
+    await journal.close()
+
+
+async def test_a_last_record_that_ends_in_zeros_was_not_finished(tmp_path: Path) -> None:
+    """Power failed: the file got its length, and its last pages never came to the disk."""
+    await filled(tmp_path, 2, segment_bytes=1 << 20)
+    (path,) = tmp_path.glob("*.journal")
+    good = path.stat().st_size
+    broken = b"".join(record_of(Entry(2, 1, Kind.BATCH, b"y" * 9000)))[:5000]
+    path.write_bytes(path.read_bytes() + broken + bytes(9025 - 5000))
+    journal = Journal(tmp_path)
+    assert journal.damage is None
+    assert path.stat().st_size == good
     await journal.close()
