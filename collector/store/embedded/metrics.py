@@ -23,8 +23,6 @@ class StoreMetrics:
         damaged.set_function(lambda: len(self._damaged()))
         lost = Gauge("deckwatch_store_damaged_records", "Records in segments that were set aside", registry=registry)
         lost.set_function(lambda: sum(row.rows for row in self._damaged()))
-        letters = Gauge("deckwatch_store_dead_letters", "Dead letters that are kept", registry=registry)
-        letters.set_function(lambda: store.letters.totals.count)
         letter_bytes = Gauge("deckwatch_store_dead_letter_bytes", "Size of kept dead letters", registry=registry)
         letter_bytes.set_function(lambda: store.letters.totals.size_bytes)
 

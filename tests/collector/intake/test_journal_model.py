@@ -119,9 +119,8 @@ class JournalLife(RuleBasedStateMachine):
         found = [entry for entry in self.journal.read(self.position) if entry.kind is not Kind.HOLE]
         assert found == needed[: len(found)]
         if self.journal.damage is None:
-            assert (
-                len(found) >= len(needed) - 1
-            )  # the very last one, its length broken, looks like a write that was not finished
+            # The very last one, its length broken, looks like a write that was not finished.
+            assert len(found) >= len(needed) - 1
         self.entries = found
         self.highest = max(self.highest, self.journal.durable_seq) if self.journal.damage else self.journal.durable_seq
         assert self.journal.durable_seq == self.highest
