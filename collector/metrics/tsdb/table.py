@@ -80,10 +80,10 @@ class SeriesTable:
         self._count = place + 1
         return place
 
-    def match(self, matchers: Iterable[Matcher]) -> Places:
-        """Places of the series that all matchers take, in ascending order."""
-        series = self._count
-        taken = np.ones(series, np.bool_)
+    def match(self, matchers: Iterable[Matcher], since: int = 0, until: int | None = None) -> Places:
+        """Places of the series in [since, until) that all matchers take, in ascending order."""
+        series = self._count if until is None else until
+        taken = np.ones(series - since, np.bool_)
         for matcher in matchers:
             column = self._columns.get(matcher.label)
             if column is None:
@@ -92,10 +92,10 @@ class SeriesTable:
                 continue
             values = column.values[:]
             wanted = np.array(matching_values(matcher, values), np.bool_)
-            taken &= wanted[np.minimum(column.codes[:series], len(values) - 1)]
+            taken &= wanted[np.minimum(column.codes[since:series], len(values) - 1)]
             if not taken.any():
                 break
-        return np.nonzero(taken)[0]
+        return np.nonzero(taken)[0] + since
 
     def labels(self, places: Iterable[int]) -> list[Labels]:
         """Sorted by name."""

@@ -34,6 +34,7 @@ class _Part(msgspec.Struct, frozen=True):
 
     places: Places
     labels: list[Labels]
+    seen: int  # that many series of the table were looked at
 
 
 class Tenant:
@@ -173,18 +174,22 @@ class Tenant:
         return part.labels, memory.read(part.places, start_ms, end_ms) if len(part.places) else nothing()
 
     def _matched(self, table: SeriesTable, matchers: tuple[Matcher, ...]) -> _Part:
-        """Remembered: the panels of a dashboard ask the same again and again."""
-        key = (table.serial, len(table), matchers)
+        """Remembered: panels of dashboards, and rules, ask the same again and again. Of a table that has grown only
+        what is new is looked at."""
+        key, count = (table.serial, matchers), len(table)
         part = self._matches.get(key)
-        if part is None:
-            places = table.match(matchers)
-            part = self._matches[key] = _Part(places, table.labels(places))
-            self._matched_series += len(places)
-            while len(self._matches) > _KEPT_MATCHES or (
-                self._matched_series > _KEPT_SERIES and len(self._matches) > 1
-            ):
-                self._matched_series -= len(self._matches.popitem(last=False)[1].places)
+        if part is None or part.seen < count:
+            before = part or _Part(np.empty(0, np.int64), [], 0)
+            fresh = table.match(matchers, before.seen, count)
+            part = _Part(np.concatenate((before.places, fresh)), [*before.labels, *table.labels(fresh)], count)
+            self._matches[key] = part
+            self._matched_series += len(fresh)
+            self._forget_matches()
         return part
+
+    def _forget_matches(self) -> None:
+        while len(self._matches) > _KEPT_MATCHES or (self._matched_series > _KEPT_SERIES and len(self._matches) > 1):
+            self._matched_series -= len(self._matches.popitem(last=False)[1].places)
 
     # To disk ----------------------------------------------------------------------------------------------------
 
