@@ -8,10 +8,11 @@ the agent's registry  /
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 from agent.model import Inventory
 from agent.own_metrics import OwnMetrics
@@ -22,6 +23,8 @@ from deckwatch.wire.model import Samples
 
 if TYPE_CHECKING:
     from agent.scrape.app import Scraper
+
+log = logging.getLogger(__name__)
 
 Emit = Callable[[Samples], object]
 
@@ -47,7 +50,13 @@ class ApplicationMetrics:
         """Raises Unusable where what is configured can't work. `measure` brings the gauges up to date."""
         self._settings = settings
         self._inventory = inventory
-        self._emit = emit
+        self._hand_on = emit
+        self._complained = False
+        self._refused = Counter(
+            "deckwatch_agent_application_frames_refused_total",
+            "Frames of application metrics that can't be written: a label is no Unicode text.",
+            registry=registry,
+        )
         self._clock = clock
         self._registry = registry
         self._measure = measure
@@ -70,6 +79,16 @@ class ApplicationMetrics:
                 self._look()
                 await self._asked.wait()
                 await self._make_scraper().run()
+
+    def _emit(self, frame: Samples) -> None:
+        """A label that a discovery took from outside may hold half a surrogate pair: that costs its frame alone."""
+        try:
+            self._hand_on(frame)
+        except UnicodeEncodeError as error:
+            self._refused.inc()
+            if not self._complained:
+                log.warning("samples of %r are left out: %s; further ones are only counted", frame.source, error)
+            self._complained = True
 
     def _configured(self) -> Iterator[Part]:
         settings = self._settings

@@ -22,6 +22,7 @@ from agent.settings import AgentSettings
 from agent.status import AgentStatus
 from deckwatch.runtime.clock import SystemClock
 from deckwatch.runtime.settings import BadSettings, load
+from deckwatch.wire.codec import pack_frame
 from deckwatch.wire.model import Container, Samples
 from tests.agent.test_app import get, running
 from tests.fixtures.agent_rig import SHIP
@@ -169,6 +170,29 @@ async def test_the_scraper_is_there_when_the_first_container_asks(server: Export
     with pytest.raises(asyncio.CancelledError):
         await task
     assert dict(frames[-1].targets[0].labels)["name"] == "web"
+
+
+async def test_a_label_that_is_no_text_costs_its_frame_alone(server: Exporter) -> None:
+    async def measure() -> None:
+        return
+
+    packed, registry = list[bytes](), CollectorRegistry()
+    jobs = [
+        {"job_name": name, "static_configs": [{"targets": [server.address], "labels": {"x": text}}]}
+        for name, text in (("bad", "a\ud800"), ("good", "a"))
+    ]
+    scrape = {"scrape_interval": "200ms", "scrape_timeout": "200ms", "jobs": jobs}
+    settings = msgspec.convert({"scrape": scrape}, AgentSettings)
+    one = ApplicationMetrics(
+        settings, Listed(), lambda frame: packed.append(pack_frame(frame)), SystemClock(), registry, measure
+    )
+    task = asyncio.create_task(one.run())
+    async with asyncio.timeout(10):
+        while not (len(packed) > 2 and registry.get_sample_value("deckwatch_agent_application_frames_refused_total")):
+            await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
 def test_own_series_leave_out_what_others_say() -> None:
