@@ -35,6 +35,7 @@ from deckwatch.wire.model import Samples
 log = logging.getLogger(__name__)
 
 VERSION = 1
+_LONGEST_NAME = 200  # of a tenant, in bytes
 _ALIVE_MS = 3_600_000  # a series without a sample for so long may be forgotten by memory
 _DAY_MS = 86_400_000
 _RESTS = 8  # blocks are made for the age of samples at most so often in the time that memory spans
@@ -163,6 +164,8 @@ class SampleStore:
     def _of(self, name: str) -> Tenant:
         tenant = self._tenants.get(name)
         if tenant is None:
+            if "/" in name or "\0" in name or name in ("", ".", "..") or len(name.encode()) > _LONGEST_NAME:
+                raise Reject(f"{name[:40]!r} can't be a tenant: it becomes the name of a folder")
             tenant = self._tenants[name] = self._open(name, ())
         return tenant
 

@@ -367,6 +367,15 @@ def test_a_folder_of_a_newer_version_is_left_alone(desk: Desk) -> None:
     desk.open()
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../../evil", "a/b", "/evil", "a\0b", "x" * 201])
+def test_a_tenant_that_leads_out_of_the_folder_is_refused(desk: Desk, name: str) -> None:
+    with pytest.raises(Reject, match="can't be a tenant"):
+        desk.store.take("h1", frame(0, {"name=web": {"a": 1}}, tenant=name))
+    desk.commit()
+    assert {path.name for path in desk.folder.parent.iterdir()} == {desk.folder.name}
+    assert [path for path in desk.folder.rglob("*") if path.name not in ("blocks", "wal", "00000000.wal")] == []
+
+
 def test_tenants_are_kept_apart(desk: Desk) -> None:
     desk.take(frame(0, {"name=web": {"a": 1}}, tenant="red"))
     desk.take(frame(0, {"name=web": {"a": 2}}, tenant="blue"))
