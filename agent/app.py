@@ -100,7 +100,7 @@ class Agent:
         )
         self.spool = Spool(folder / "spool", settings.ship.spool, self.pipe.sources_changed, self.pipe.drop_spool_file)
         self.application = ApplicationMetrics(
-            settings, self.discovery, self.spool.append, clock, self.registry, self.measure
+            settings, self.discovery, self.spool.append, clock, self.registry, self.measure, folder
         )
         self.discovery.on_change(self.pipe.sources_changed)
         self.discovery.on_event(self._take_event)

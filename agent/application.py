@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, Counter
 
+from agent.known_sources import KnownSources
 from agent.model import Inventory
 from agent.own_metrics import OwnMetrics
+from agent.scrape.durations import duration_s
 from agent.scrape.status import TargetStatus
 from agent.settings import AgentSettings
 from deckwatch.runtime.clock import Clock
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from agent.scrape.app import Scraper
 
 log = logging.getLogger(__name__)
+
+LEFT_BEHIND_S = 90.0
+SAVE_S = 30.0
 
 Emit = Callable[[Samples], object]
 
@@ -46,8 +52,11 @@ class ApplicationMetrics:
         clock: Clock,
         registry: CollectorRegistry,
         measure: Callable[[], Awaitable[object]],
+        folder: Path,
     ) -> None:
-        """Raises Unusable where what is configured can't work. `measure` brings the gauges up to date."""
+        """Raises Unusable where what is configured can't work. `measure` brings the gauges up to date; `folder` is the
+        agent's for its state."""
+        self._known = KnownSources(folder)
         self._settings = settings
         self._inventory = inventory
         self._hand_on = emit
@@ -73,6 +82,7 @@ class ApplicationMetrics:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_known(), name="agent-known-sources")
             for part in self._parts:
                 tasks.create_task(part.run(), name=f"agent-{type(part).__name__.lower()}")
             if self._settings.scrape.containers.enabled and not self._settings.scrape.jobs:
@@ -84,11 +94,32 @@ class ApplicationMetrics:
         """A label that a discovery took from outside may hold half a surrogate pair: that costs its frame alone."""
         try:
             self._hand_on(frame)
+            self._known.note(frame)
         except UnicodeEncodeError as error:
             self._refused.inc()
             if not self._complained:
                 log.warning("samples of %r are left out: %s; further ones are only counted", frame.source, error)
             self._complained = True
+
+    async def _keep_known(self) -> None:
+        """What was measured before the start, and by nobody since, ends when discoveries have had their time."""
+        ends_at: float | None = self._clock.monotonic() + LEFT_BEHIND_S + longest_interval_s(self._settings)
+        try:
+            while True:
+                await self._clock.sleep(SAVE_S)
+                if ends_at is not None and self._clock.monotonic() >= ends_at:
+                    ends_at = None
+                    for frame in self._known.left_behind(self._clock.now_ns()):
+                        self._emit(frame)
+                self._save()
+        finally:
+            self._save()
+
+    def _save(self) -> None:
+        try:
+            self._known.save()
+        except OSError as error:
+            log.warning("what is measured can't be noted: %s; it is tried again", error)
 
     def _configured(self) -> Iterator[Part]:
         settings = self._settings
@@ -119,3 +150,15 @@ class ApplicationMetrics:
             for found in self._inventory.containers.values()
         ):
             self._asked.set()
+
+
+def longest_interval_s(settings: AgentSettings) -> float:
+    """After that time whatever is configured has been measured once. Pure."""
+    checks, scrape = settings.checks, settings.scrape
+    scrapes = [scrape.scrape_interval, *(job.scrape_interval for job in scrape.jobs if job.scrape_interval)]
+    return max(
+        *(duration_s(text) for text in scrapes),
+        *(check.interval_s for check in (*checks.nagios, *checks.http, *checks.tcp, *checks.dns)),
+        settings.own_metrics.interval_s,
+        settings.statsd.interval_s,
+    )

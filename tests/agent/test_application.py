@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from agent.application import ApplicationMetrics
+from agent.application import ApplicationMetrics, longest_interval_s
 from agent.discover.settings import CriSettings, DiscoverSettings, DockerSettings
+from agent.known_sources import KnownSources
 from agent.model import ContainerState, Endpoint, FoundContainer
 from agent.own_metrics import own_series
 from agent.settings import AgentSettings
 from agent.status import AgentStatus
-from deckwatch.runtime.clock import SystemClock
+from deckwatch.runtime.clock import ManualClock, SystemClock
 from deckwatch.runtime.settings import BadSettings, load
 from deckwatch.wire.codec import pack_frame
 from deckwatch.wire.model import Container, Samples
@@ -141,12 +143,13 @@ async def built() -> ApplicationMetrics:
     async def measure() -> None:
         return
 
-    return ApplicationMetrics(
-        AgentSettings(), Listed(), lambda frame: None, SystemClock(), CollectorRegistry(), measure
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        return ApplicationMetrics(
+            AgentSettings(), Listed(), lambda frame: None, SystemClock(), CollectorRegistry(), measure, Path(folder)
+        )
 
 
-async def test_the_scraper_is_there_when_the_first_container_asks(server: Exporter) -> None:
+async def test_the_scraper_is_there_when_the_first_container_asks(tmp_path: Path, server: Exporter) -> None:
     async def measure() -> None:
         return
 
@@ -156,7 +159,7 @@ async def test_the_scraper_is_there_when_the_first_container_asks(server: Export
         section="agent",
         overrides={"agent.scrape.scrape_interval": "200ms", "agent.scrape.scrape_timeout": "200ms"},
     )
-    one = ApplicationMetrics(settings, inventory, frames.append, SystemClock(), registry, measure)
+    one = ApplicationMetrics(settings, inventory, frames.append, SystemClock(), registry, measure, tmp_path)
     task = asyncio.create_task(one.run())
     await asyncio.sleep(0.05)
     assert registry.get_sample_value("deckwatch_agent_scrape_series") is None
@@ -172,7 +175,7 @@ async def test_the_scraper_is_there_when_the_first_container_asks(server: Export
     assert dict(frames[-1].targets[0].labels)["name"] == "web"
 
 
-async def test_a_label_that_is_no_text_costs_its_frame_alone(server: Exporter) -> None:
+async def test_a_label_that_is_no_text_costs_its_frame_alone(tmp_path: Path, server: Exporter) -> None:
     async def measure() -> None:
         return
 
@@ -184,7 +187,7 @@ async def test_a_label_that_is_no_text_costs_its_frame_alone(server: Exporter) -
     scrape = {"scrape_interval": "200ms", "scrape_timeout": "200ms", "jobs": jobs}
     settings = msgspec.convert({"scrape": scrape}, AgentSettings)
     one = ApplicationMetrics(
-        settings, Listed(), lambda frame: packed.append(pack_frame(frame)), SystemClock(), registry, measure
+        settings, Listed(), lambda frame: packed.append(pack_frame(frame)), SystemClock(), registry, measure, tmp_path
     )
     task = asyncio.create_task(one.run())
     async with asyncio.timeout(10):
@@ -193,6 +196,58 @@ async def test_a_label_that_is_no_text_costs_its_frame_alone(server: Exporter) -
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_what_is_no_longer_configured_ends_after_a_restart(tmp_path: Path) -> None:
+    frames, clock = list[Samples](), ManualClock()
+
+    async def measure() -> None:
+        return
+
+    async def run(seconds: float, **settings: object) -> None:
+        filled = msgspec.convert(settings, AgentSettings)
+        one = ApplicationMetrics(filled, Listed(), frames.append, clock, CollectorRegistry(), measure, tmp_path)
+        task = asyncio.create_task(one.run())
+        await asyncio.sleep(0)
+        for _ in range(int(seconds / 10)):
+            await asyncio.sleep(0)
+            await clock.advance(10)
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    await run(60)
+    assert {frame.source for frame in frames} == {"agent"}
+    frames.clear()
+    await run(200)  # it is measured again: nothing ends
+    assert not any(frame.ended for frame in frames)
+    frames.clear()
+    await run(100, own_metrics={"enabled": False})
+    assert frames == []  # what looks for targets may need its time
+    await run(200, own_metrics={"enabled": False})
+    assert [(frame.source, frame.ended) for frame in frames] == [("agent", ((("job", "deckwatch-agent"),),))]
+    frames.clear()
+    await run(200, own_metrics={"enabled": False})
+    assert frames == []  # once
+
+
+@pytest.mark.parametrize(
+    ("settings", "longest"),
+    [
+        ({}, 30),
+        ({"scrape": {"jobs": [{"job_name": "a", "scrape_interval": "5m"}]}}, 300),
+        ({"checks": {"nagios": [{"name": "a", "command": "b", "interval_s": 3600}]}}, 3600),
+    ],
+)
+def test_rare_checks_have_their_time(settings: dict[str, object], longest: float) -> None:
+    assert longest_interval_s(msgspec.convert(settings, AgentSettings)) == longest
+
+
+def test_a_damaged_list_of_sources_is_as_good_as_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "application-sources.json").write_text('{"x": [')
+    assert KnownSources(tmp_path).left_behind(1) == []
+    assert "can't be read" in caplog.text
 
 
 def test_own_series_leave_out_what_others_say() -> None:
