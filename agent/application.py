@@ -156,9 +156,9 @@ def longest_interval_s(settings: AgentSettings) -> float:
     """After that time whatever is configured has been measured once. Pure."""
     checks, scrape = settings.checks, settings.scrape
     scrapes = [scrape.scrape_interval, *(job.scrape_interval for job in scrape.jobs if job.scrape_interval)]
-    return max(
-        *(duration_s(text) for text in scrapes),
-        *(check.interval_s for check in (*checks.nagios, *checks.http, *checks.tcp, *checks.dns)),
-        settings.own_metrics.interval_s,
-        settings.statsd.interval_s,
-    )
+    intervals_s = [duration_s(text) for text in scrapes]
+    intervals_s += [check.interval_s for check in checks.nagios]
+    intervals_s += [probe.interval_s for probe in checks.http]
+    intervals_s += [probe.interval_s for probe in checks.tcp]
+    intervals_s += [probe.interval_s for probe in checks.dns]
+    return max(*intervals_s, settings.own_metrics.interval_s, settings.statsd.interval_s)
