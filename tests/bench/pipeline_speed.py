@@ -54,7 +54,7 @@ def measure(log: Path, folder: Path) -> Figures:
         started = time.monotonic()
         pair.agent.start()
         idle = pair.agent.cpu_s()
-        pair.wait_drained(every_s=0.5)  # /metrics ten times a second took a fifth of the collector's time
+        pair.wait_drained(every_s=0.5)  # rendering /metrics is not what is measured
         wall_s = time.monotonic() - started
         agent_s, collector_s = pair.agent.cpu_s() - idle, pair.collector.cpu_s() - before
         agent_rss, collector_rss = pair.agent.rss_bytes(peak=True), pair.collector.rss_bytes(peak=True)
