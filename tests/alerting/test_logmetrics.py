@@ -256,3 +256,17 @@ def test_a_small_frame_costs_less_than_three_milliseconds(tmp_path: Path) -> Non
     each_ms = (time.process_time() - start) / 50 * 1000
     print(f"a frame of 20 records over 2 log metrics: {each_ms:.2f} ms of CPU")
     assert each_ms < 3
+
+
+def test_counts_of_the_version_before_are_taken_over(tmp_path: Path) -> None:
+    metrics = open_metrics(tmp_path, LINES)
+    metrics.consume(record_frame(0, MIXED))
+    metrics.commit(0)
+    database = metrics._store._database
+    with database.transaction() as connection:  # format 1 knew nothing of the history
+        connection.execute("DROP TABLE shown")
+        connection.execute("PRAGMA user_version = 1")
+    metrics._store.close()
+    again = open_metrics(tmp_path, LINES)
+    assert values(again, "log_lines_total") == {"": 4}
+    assert again.checkpoint(T0_NS + 10 * S)

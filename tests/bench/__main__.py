@@ -25,6 +25,7 @@ FULL = (
     ("Line written to found, to webhook", ["tests.bench.latency"]),
     ("Memory behind a backlog of 2 GB", ["tests.bench.backlog"]),
     ("PromQL, ours and Prometheus'", ["tests.bench.promql_speed"]),
+    ("Rules", ["tests.bench.rules_speed"]),
 )
 QUICK = (
     ("Agent and collector, generated lines", ["tests.bench.pipeline_speed", "--size", "50MB", "--runs", "1"]),
