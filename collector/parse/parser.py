@@ -69,7 +69,9 @@ class Parser:
         streams = [stream for key in keys if (stream := self._open.get(key)) is not None]
         for stream in streams:  # until `close` has been called for it, and perhaps that will never be
             if stream.groups:
-                first = min(closing.due_ns(group, single_ns=single_ns, max_age_ns=max_age_ns) for group in stream.groups)
+                first = min(
+                    closing.due_ns(group, single_ns=single_ns, max_age_ns=max_age_ns) for group in stream.groups
+                )
                 self._deadlines.again(stream.key, max(first, now_ns + 1) - wait_ns)
         return closing.decide(
             streams,
