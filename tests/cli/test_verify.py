@@ -128,11 +128,12 @@ def on_a_terminal(tmp_path: Path, *arguments: str, until: str) -> str:
         [sys.executable, "-P", "-m", "deckwatch.cli", *arguments], stdout=theirs, stderr=theirs, env=environment
     )
     os.close(theirs)
+    awaited = select.poll()  # select() takes no descriptor beyond 1023
+    awaited.register(ours, select.POLLIN)
     text = ""
     try:
         while until not in text:
-            ready, _, _ = select.select([ours], [], [], 30)
-            assert ready, text
+            assert awaited.poll(30_000), text
             text += os.read(ours, 65536).decode()
     except OSError:  # it has ended
         pass
