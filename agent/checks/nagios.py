@@ -93,6 +93,8 @@ async def _output(process: Process) -> str:
 
 
 def _kill(process: Process) -> None:
-    """Whatever is left of its session."""
+    """Whatever is left of its session. Its output is let go of too, which something that has left the session may hold
+    for ever: asyncio has no public way to."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    process._transport.close()  # type: ignore[attr-defined]

@@ -95,7 +95,7 @@ def _losses(made: Board) -> None:
         graph(
             "Dead letters",
             "Kept now, and how many came within the hour before each moment.",
-            Query("sum(deckwatch_dead_letters_kept)", "kept"),
+            Query("sum(deckwatch_dead_letters_kept) or vector(0)", "kept"),
             Query("sum(increase(deckwatch_collector_dead_letters_total[1h]))", "came, 1 h"),
             unit="none",
         ),
