@@ -137,7 +137,7 @@ async def test_sighup_reads_the_rules_again(daemon: Daemon) -> None:
         os.kill(daemon.process.pid, signal.SIGHUP)
         names: list[str] = []
         async with asyncio.timeout(20):
-            while names[:1] != ["other"]:
+            while "other" not in names or "logs" in names:  # those that come with Deckwatch are among them
                 async with session.get(f"{daemon.url}/api/v1/rules") as answer:
                     names = [group["name"] for group in (await answer.json())["data"]["groups"]]
                 await asyncio.sleep(0.05)
