@@ -17,6 +17,10 @@ from collector.metrics.selector import NAME_LABEL
 from deckwatch.wire.metrics_catalogue import MetricInfo
 from deckwatch.wire.model import Labels
 
+CREATED = "_created"
+"""When a counter began, by prometheus_client. Left out: nobody asks for these series, and they nearly double a
+registry's."""
+
 
 class TextFormat(StrEnum):
     """The value is the content type."""
@@ -79,8 +83,7 @@ def merge(families: Iterable[Family]) -> list[Family]:
 
 
 def registered(metrics: Iterable[Metric]) -> Iterable[Family]:
-    """Families of a prometheus_client registry (`registry.collect()`). `_created` stamps are left out: they would be
-    families of their own, and nobody asks for them."""
+    """Families of a prometheus_client registry (`registry.collect()`), without CREATED stamps."""
     for metric in metrics:
         name, kind = metric.name, metric.type
         if kind == "counter":
@@ -92,7 +95,7 @@ def registered(metrics: Iterable[Metric]) -> Iterable[Family]:
         lines = tuple(
             f"{sample.name}{_dict_text(sample.labels)} {number(float(sample.value))}"
             for sample in metric.samples
-            if not sample.name.endswith("_created")
+            if not sample.name.endswith(CREATED)
         )
         if lines:
             yield Family(name, kind, metric.documentation, lines)

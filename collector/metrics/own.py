@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from collector.metrics.block import HOST_LABEL
+from collector.metrics.families import CREATED
 from collector.metrics.selector import NAME_LABEL, Selector
 from collector.metrics.series import Sample, Vector
 from deckwatch.wire.model import DEFAULT_TENANT
@@ -34,8 +35,9 @@ class OwnSeries:
         for metric in self._collected(selector):
             for sample in metric.samples:
                 labels = {**self._labels, NAME_LABEL: sample.name, **sample.labels}
-                ours = sample.name.startswith(self._prefixes) and selector.takes_name(sample.name)
-                if ours and selector.takes_labels(labels):
+                if not sample.name.startswith(self._prefixes) or sample.name.endswith(CREATED):
+                    continue
+                if selector.takes_name(sample.name) and selector.takes_labels(labels):
                     yield Sample(tuple(sorted(pair for pair in labels.items() if pair[1])), float(sample.value))
 
     def _collected(self, selector: Selector) -> Iterable[Metric]:

@@ -98,5 +98,7 @@ def test_own_metrics_are_series_of_the_default_tenant() -> None:
     assert values(counter) == {(("__name__", "deckwatch_things_total"), ("host", "here"), job): 3.0}
     every = Selector("", (Matcher("__name__", MatchOp.REGEX, ".*_(total|info)"),))
     assert [sample.value for sample in own.instant("default", every, SECOND).samples] == [3.0, 1.0]
+    things = Selector("", (Matcher("__name__", MatchOp.REGEX, "deckwatch_things.*"),))
+    assert values(own.instant("default", things, SECOND)) == values(counter)  # without `_created`
     assert own.instant("other", one, SECOND) == Vector()
     assert own.instant("default", Selector("deckwatch_nothing"), SECOND) == Vector()
