@@ -18,10 +18,10 @@ from prometheus_client import CollectorRegistry, Counter
 from agent.known_sources import KnownSources
 from agent.model import Inventory
 from agent.own_metrics import OwnMetrics
-from agent.scrape.durations import duration_s
 from agent.scrape.status import TargetStatus
 from agent.settings import AgentSettings
 from deckwatch.runtime.clock import Clock
+from deckwatch.runtime.durations import duration_s
 from deckwatch.wire.model import Samples
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 
-from agent.scrape.http import new_tls_context
-from agent.scrape.settings import TlsConfig
+from deckwatch.runtime.http_client import new_tls_context
+from deckwatch.runtime.http_settings import TlsConfig
 
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 

@@ -15,8 +15,8 @@ import msgspec
 from agent.checks.certificate import seen_context, watched
 from agent.checks.outcome import ProbeFailed, probe_labels, tls_series
 from agent.checks.settings import HttpProbe
-from agent.scrape.http import MOST_REDIRECTS, USER_AGENT, authorization
 from deckwatch.runtime.faults import Retry
+from deckwatch.runtime.http_client import MOST_REDIRECTS, USER_AGENT, authorization
 from deckwatch.wire.model import Column, Labels
 
 PHASES = ("resolve", "connect", "tls", "processing", "transfer")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from agent.scrape.settings import HttpClientSettings, TlsConfig
+from deckwatch.runtime.http_settings import HttpClientSettings, TlsConfig
 
 Labels = Annotated[dict[str, str], Meta(description="Further labels of its series.")]
 Interval = Annotated[float, Meta(description="Between two runs.", ge=1, le=86_400)]

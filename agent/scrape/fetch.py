@@ -9,9 +9,9 @@ import aiohttp
 import msgspec
 
 from agent.scrape.exposition import ACCEPT, OPENMETRICS_TYPE
-from agent.scrape.http import HttpClient
 from agent.scrape.target import Target
 from deckwatch.runtime.faults import Retry
+from deckwatch.runtime.http_client import HttpClient
 
 
 class Outcome(StrEnum):

@@ -7,16 +7,16 @@ import logging
 from collections import Counter as Count
 from collections.abc import Sequence
 
-from agent.scrape.durations import size_bytes
 from agent.scrape.find.discovery import Discovery, Looker
-from agent.scrape.http import HttpClient
 from agent.scrape.loop import Emit, JobContext, Room, TargetLoop
 from agent.scrape.metrics import ScrapeMetrics
 from agent.scrape.settings import JobSettings, ScrapeSettings
 from agent.scrape.table import SeriesRules
 from agent.scrape.target import Found, Target, distinct, job_defaults, make_target
 from deckwatch.runtime.clock import Clock
+from deckwatch.runtime.durations import size_bytes
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.http_client import HttpClient
 
 log = logging.getLogger(__name__)
 

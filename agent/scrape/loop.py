@@ -10,13 +10,13 @@ import msgspec
 
 from agent.scrape.fetch import Answer, Outcome, ScrapeFault, fetch
 from agent.scrape.frames import Report, ending_frames, scrape_frames, series_labels
-from agent.scrape.http import HttpClient
 from agent.scrape.metrics import ScrapeMetrics
 from agent.scrape.status import TargetStatus
 from agent.scrape.table import Count, LimitReached, SeriesRules, SeriesTable
 from agent.scrape.target import Target
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.http_client import HttpClient
 from deckwatch.wire.model import Samples
 
 log = logging.getLogger(__name__)

@@ -2,79 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from agent.scrape.durations import DURATION, SIZE, duration_s
-from agent.scrape.relabel import NEEDS_TARGET, Action, Rule, anchored
+from deckwatch.runtime.durations import SIZE, Duration, duration_s
+from deckwatch.runtime.http_settings import HttpClientSettings
+from deckwatch.runtime.relabel_settings import Relabelling
 
-Duration = Annotated[str, Meta(pattern=DURATION, min_length=1)]
 Scheme = Literal["http", "https"]
-
-
-class RelabelSettings(msgspec.Struct, frozen=True):
-    action: Annotated[Action, Meta(description="What to do.")] = "replace"
-    source_labels: Annotated[tuple[str, ...], Meta(description="Labels whose values are joined and matched.")] = ()
-    separator: Annotated[str, Meta(description="Between the joined values.")] = ";"
-    regex: Annotated[str, Meta(description="Matched against the whole of the joined values.")] = "(.*)"
-    target_label: Annotated[str, Meta(description="Label that gets the result.")] = ""
-    replacement: Annotated[str, Meta(description="The result; $1 and ${1} are groups of the regex.")] = "$1"
-    modulus: Annotated[int, Meta(description="For hashmod.", ge=0)] = 0
-
-    def __post_init__(self) -> None:
-        anchored(self.regex)
-        if self.action in NEEDS_TARGET and not self.target_label:
-            raise ValueError(f"action {self.action} needs a target_label")
-        if self.action == "hashmod" and not self.modulus:
-            raise ValueError("action hashmod needs a modulus above 0")
-
-    def rule(self) -> Rule:
-        return Rule(
-            action=self.action,
-            regex=anchored(self.regex),
-            source_labels=self.source_labels,
-            separator=self.separator,
-            target_label=self.target_label,
-            replacement=self.replacement,
-            modulus=self.modulus,
-        )
-
-
-Relabelling = tuple[RelabelSettings, ...]
-
-
-class BasicAuth(msgspec.Struct, frozen=True):
-    username: Annotated[str, Meta(description="Name of the user.")]
-    password_file: Annotated[Path, Meta(description="File with the password, read anew for each request.")]
-
-
-class Authorization(msgspec.Struct, frozen=True):
-    credentials_file: Annotated[Path, Meta(description="File with the token, read anew for each request.")]
-    type: Annotated[str, Meta(description="Word before the token.", min_length=1)] = "Bearer"
-
-
-class TlsConfig(msgspec.Struct, frozen=True):
-    ca_file: Annotated[Path | None, Meta(description="Authorities (PEM) to trust; unset: the system's.")] = None
-    cert_file: Annotated[Path | None, Meta(description="Client certificate chain (PEM).")] = None
-    key_file: Annotated[Path | None, Meta(description="Its private key (PEM).")] = None
-    server_name: Annotated[str, Meta(description="Name that the certificate must have; empty: that of the URL.")] = ""
-    insecure_skip_verify: Annotated[bool, Meta(description="Take any certificate.")] = False
-
-
-class HttpClientSettings(msgspec.Struct, frozen=True):
-    """How a server is spoken to: of targets, Consul, Kubernetes and probes alike."""
-
-    basic_auth: Annotated[BasicAuth | None, Meta(description="User and password.")] = None
-    authorization: Annotated[Authorization | None, Meta(description="A token.")] = None
-    tls_config: Annotated[TlsConfig, Meta(description="TLS towards the server.")] = TlsConfig()
-    follow_redirects: Annotated[bool, Meta(description="Go where a 3xx answer points, at most ten times.")] = True
-
-    def __post_init__(self) -> None:
-        if self.basic_auth and self.authorization:
-            raise ValueError("basic_auth and authorization exclude each other")
 
 
 class StaticConfig(msgspec.Struct, frozen=True):
@@ -137,7 +74,7 @@ class JobSettings(HttpClientSettings, frozen=True, kw_only=True):
     scrape_timeout: Annotated[Duration | None, Meta(description="Unset: agent.scrape.scrape_timeout.")] = None
     metrics_path: Annotated[str, Meta(description="Path of the URL.", pattern="^/")] = "/metrics"
     scheme: Annotated[Scheme, Meta(description="How targets are spoken to.")] = "http"
-    params: Annotated[dict[str, tuple[str, ...]], Meta(description="Parameters of the URL.")] = {}
+    params: Annotated[dict[str, tuple[str, ...]], Meta(description="Parameters of the URL.")] = {}  # noqa: RUF012 - copied
     honor_labels: Annotated[
         bool, Meta(description="A series' own label beats the target's; else it becomes exported_<label>.")
     ] = False

@@ -13,9 +13,9 @@ from math import nan
 import msgspec
 
 from agent.scrape.exposition import end_of_openmetrics, read_line, read_series, read_value, shown
-from agent.scrape.relabel import Rule, relabel
 from agent.series_frame import BLOCK_COLUMNS
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.relabel import Rule, relabel
 from deckwatch.wire.model import Column
 
 _DROPPED = -1

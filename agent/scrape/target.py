@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from agent.scrape.durations import duration_s
-from agent.scrape.relabel import Rule, relabel
 from agent.scrape.settings import JobSettings, ScrapeSettings
+from deckwatch.runtime.durations import duration_s
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.relabel import Rule, relabel
 from deckwatch.wire.model import Labels
 
 IDENTITY = "__deckwatch_identity_"

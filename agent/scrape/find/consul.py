@@ -9,12 +9,12 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from agent.scrape.durations import duration_s
 from agent.scrape.find.discovery import Look
 from agent.scrape.find.web import get_json
-from agent.scrape.http import HttpClient
 from agent.scrape.settings import ConsulSd
 from agent.scrape.target import Found
+from deckwatch.runtime.durations import duration_s
+from deckwatch.runtime.http_client import HttpClient
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
 _AT_ONCE = 8

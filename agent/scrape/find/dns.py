@@ -6,10 +6,10 @@ import asyncio
 
 from agent.checks.dns_client import look_up
 from agent.checks.dns_message import Message, RecordType
-from agent.scrape.durations import duration_s
 from agent.scrape.find.discovery import Look
 from agent.scrape.settings import DnsSd
 from agent.scrape.target import Found
+from deckwatch.runtime.durations import duration_s
 from deckwatch.runtime.faults import Fault
 
 

@@ -11,13 +11,14 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from agent.scrape.durations import duration_s
 from agent.scrape.find.discovery import Look
 from agent.scrape.find.web import get_json
-from agent.scrape.http import HttpClient
-from agent.scrape.settings import Authorization, KubernetesSd
+from agent.scrape.settings import KubernetesSd
 from agent.scrape.target import IDENTITY, Found
+from deckwatch.runtime.durations import duration_s
 from deckwatch.runtime.faults import Unusable
+from deckwatch.runtime.http_client import HttpClient
+from deckwatch.runtime.http_settings import Authorization
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")

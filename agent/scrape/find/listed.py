@@ -7,11 +7,11 @@ import glob
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent.scrape.durations import duration_s
 from agent.scrape.find.discovery import Look
 from agent.scrape.find.groups import TargetGroup, group_targets, read_groups
 from agent.scrape.settings import FileSd, StaticConfig
 from agent.scrape.target import Found
+from deckwatch.runtime.durations import duration_s
 from deckwatch.runtime.faults import Reject
 
 _NEVER_S = 86_400.0

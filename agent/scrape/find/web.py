@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from agent.scrape.http import HttpClient
 from deckwatch.runtime.faults import Reject, Retry
+from deckwatch.runtime.http_client import HttpClient
 
 T = TypeVar("T")
 

@@ -15,9 +15,10 @@ from agent.scrape.find.consul import Check, ConsulTargets, health
 from agent.scrape.find.dns import DnsTargets, dns_targets
 from agent.scrape.find.groups import read_groups
 from agent.scrape.find.kubernetes import PodTargets, pods_url
-from agent.scrape.settings import Authorization, ConsulSd, DnsSd, KubernetesSd
+from agent.scrape.settings import ConsulSd, DnsSd, KubernetesSd
 from agent.scrape.target import IDENTITY, Found
 from deckwatch.runtime.faults import Reject, Retry, Unusable
+from deckwatch.runtime.http_settings import Authorization
 
 
 class Api:

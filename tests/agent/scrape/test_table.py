@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from agent.scrape.settings import RelabelSettings
 from agent.scrape.table import Count, LimitReached, SeriesRules, SeriesTable, merge_labels
 from agent.series_frame import BLOCK_COLUMNS
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.relabel_settings import RelabelSettings
 
 NO_LIMITS = SeriesRules()
 TARGET = {"job": "j", "instance": "i:1"}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.scrape.durations import duration_s, size_bytes
 from agent.scrape.loop import slot_wait_s
-from agent.scrape.settings import JobSettings, RelabelSettings, ScrapeSettings
+from agent.scrape.settings import JobSettings, ScrapeSettings
 from agent.scrape.target import IDENTITY, Found, Target, job_defaults, make_target
+from deckwatch.runtime.durations import duration_s, size_bytes
 from deckwatch.runtime.faults import Reject
+from deckwatch.runtime.relabel_settings import RelabelSettings
 
 SETTINGS = ScrapeSettings()
 

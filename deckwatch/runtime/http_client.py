@@ -9,9 +9,9 @@ from pathlib import Path
 
 import aiohttp
 
-from agent.scrape.settings import HttpClientSettings, TlsConfig
 from deckwatch import __version__
 from deckwatch.runtime.faults import Retry
+from deckwatch.runtime.http_settings import HttpClientSettings, TlsConfig
 from deckwatch.runtime.tls import ClientTls, client_context
 
 USER_AGENT = f"deckwatch/{__version__}"
@@ -92,4 +92,4 @@ def _secret(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise Retry(f"{path}: can't be read: {reason}; give the agent's user access to it") from None
+        raise Retry(f"{path}: can't be read: {reason}; give this user access to it") from None

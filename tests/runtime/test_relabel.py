@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from agent.scrape.relabel import anchored, relabel
-from agent.scrape.settings import RelabelSettings
+from deckwatch.runtime.relabel import anchored, relabel
+from deckwatch.runtime.relabel_settings import RelabelSettings
 
 ABC = {"a": "foo", "b": "bar", "c": "baz"}
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
+
+from msgspec import Meta
 
 _UNITS_S = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 DURATION = r"^(0|(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)$"
 """prometheus/common model.ParseDuration."""
 SIZE = r"^\d+(\.\d+)?([KMGTPE]i?)?B?$"
 """alecthomas/units, which Prometheus uses: KB and KiB both are 1024 bytes."""
+Duration = Annotated[str, Meta(pattern=DURATION, min_length=1)]
 _PART = re.compile(r"(\d+)(ms|[ywdhms])")
 _SIZE_PARTS = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)i?B?")
 
