@@ -6,7 +6,7 @@ import pytest
 
 from alerting.rules.gofloat import general, scientific
 from alerting.rules.template import Template, TemplateData, TemplateSample
-from alerting.rules.template_nodes import TemplateError
+from alerting.templates.nodes import TemplateError
 
 DATA = TemplateData(
     labels={"container": "web", "instance": "10.0.0.1:9100", "fqdn": "db.example.org:80"},

@@ -1,186 +1,62 @@
-"""The tree of a template, and its parser: a subset of Go's text/template (go/src/text/template/parse).
+"""Parser of Go's text/template (go/src/text/template/parse).
 
-Taken: text, trim marks, comments, pipelines with parentheses and fields behind them, fields, variables and their
-declaration, strings, numbers, `if`, `else`, `else if`, `with`, `range` with one or two variables, `break`, `continue`,
-`define`, `template`, `block`, `end`. Methods of Go's types (`.Format` of a time) fail when they are expanded.
+Taken: text, trim marks, comments, pipelines with parentheses and fields behind them, fields, methods, variables, their
+declaration and assignment, strings, numbers, `if`, `else`, `else if`, `with`, `range` with one or two variables,
+`break`, `continue`, `define`, `template`, `block`, `end`.
 """
 
 from __future__ import annotations
 
 import re
 
-import msgspec
-
+from alerting.templates.lexer import Action, Token, pieces
+from alerting.templates.nodes import (
+    Body,
+    Branch,
+    Call,
+    Chain,
+    Command,
+    Function,
+    Jump,
+    Node,
+    Operand,
+    Parsed,
+    Path,
+    Pipeline,
+    Range,
+    Source,
+    TemplateError,
+    Text,
+    Value,
+)
 from collector.metrics.promql.quoting import BadEscape, unquote
-from deckwatch.runtime.faults import Reject
 
-
-class TemplateError(Reject):
-    """The template can't be parsed."""
-
-
-class Text(msgspec.Struct, frozen=True):
-    text: str
-
-
-class Value(msgspec.Struct, frozen=True):
-    value: str | float | int | bool | None
-
-
-class Path(msgspec.Struct, frozen=True):
-    """`.Labels.x`, `$labels.x`, `$value`. `root` is `.` or the variable's name with its $."""
-
-    root: str
-    fields: tuple[str, ...]
-    at: int
-    source: str
-
-
-class Function(msgspec.Struct, frozen=True):
-    name: str
-    at: int
-
-
-class Command(msgspec.Struct, frozen=True):
-    operands: tuple[Operand, ...]
-
-
-class Pipeline(msgspec.Struct, frozen=True):
-    commands: tuple[Command, ...]
-    declares: str = ""  # a variable's name with its $
-
-
-class Branch(msgspec.Struct, frozen=True):
-    """`with` sets the dot to the condition's value."""
-
-    is_with: bool
-    condition: Pipeline
-    then: tuple[Node, ...]
-    otherwise: tuple[Node, ...]
-
-
-class Chain(msgspec.Struct, frozen=True):
-    """`(query "up" | first).Labels.job`"""
-
-    pipeline: Pipeline
-    fields: tuple[str, ...]
-    at: int
-    source: str
-
-
-class Range(msgspec.Struct, frozen=True):
-    """`declares`: variables of the element, or of its key and itself."""
-
-    over: Pipeline
-    declares: tuple[str, ...]
-    body: tuple[Node, ...]
-    otherwise: tuple[Node, ...]
-    at: int
-
-
-class Jump(msgspec.Struct, frozen=True):
-    """`break` or `continue`."""
-
-    ends: bool
-
-
-class Call(msgspec.Struct, frozen=True):
-    """`{{template "name" pipeline}}`"""
-
-    name: str
-    data: Pipeline | None
-    at: int
-
-
-Operand = Value | Path | Function | Pipeline | Chain
-Node = Text | Pipeline | Branch | Range | Jump | Call
-
-
-class Parsed(msgspec.Struct, frozen=True):
-    nodes: tuple[Node, ...]
-    defined: dict[str, tuple[Node, ...]]
-
-
-_ACTION = re.compile(
-    r"\{\{(?P<trim_left>-[ \t\r\n])?(?P<body>(?:\"(?:\\.|[^\"\\\n])*\"|`[^`]*`|/\*.*?\*/|(?!\}\}).)*?)"
-    r"(?P<trim_right>[ \t\r\n]-)?\}\}",
-    re.DOTALL,
-)
-_TOKEN = re.compile(
-    r"""\s+ | (?P<string>"(?:\\.|[^"\\\n])*"|`[^`]*`)
-    | (?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)
-    | (?P<path>\$[A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*|(?:\.[A-Za-z_][A-Za-z0-9_]*)+|\.)
-    | (?P<word>[A-Za-z_][A-Za-z0-9_]*) | (?P<mark>:=|[|()=,])""",
-    re.VERBOSE,
-)
 _MAX_DEPTH = 30
 
-Token = tuple[str, str, int]
-"""(kind, text, place in the template)"""
 
-
-class _Action(msgspec.Struct, frozen=True):
-    tokens: tuple[Token, ...]
-    at: int
-
-
-def parse_template(text: str, functions: frozenset[str], variables: frozenset[str]) -> Parsed:
+def parse_template(source: Source, functions: frozenset[str], variables: frozenset[str]) -> Parsed:
     """Raises TemplateError. `functions` are the names that exist, `variables` those declared from outside."""
-    return _Parser(_pieces(text), functions, variables).parse()
-
-
-def _pieces(text: str) -> list[Text | _Action]:
-    pieces: list[Text | _Action] = []
-    at = 0
-    trim = False
-    while True:
-        start = text.find("{{", at)
-        plain = text[at:] if start < 0 else text[at:start]
-        match = None if start < 0 else _ACTION.match(text, start)
-        plain = plain.lstrip(" \t\r\n") if trim else plain
-        plain = plain.rstrip(" \t\r\n") if match and match["trim_left"] else plain
-        if plain:
-            pieces.append(Text(plain))
-        if start < 0:
-            return pieces
-        if match is None:
-            raise TemplateError(f"unclosed action at character {start + 1}")
-        if not match["body"].strip().startswith("/*"):
-            pieces.append(_Action(_tokens(match["body"], match.start("body")), match.start("body")))
-        trim = match["trim_right"] is not None
-        at = match.end()
-
-
-def _tokens(body: str, offset: int) -> tuple[Token, ...]:
-    found: list[Token] = []
-    at = 0
-    while at < len(body):
-        match = _TOKEN.match(body, at)
-        if match is None:
-            raise TemplateError(f"unexpected {body[at]!r} in an action at character {offset + at + 1}")
-        if match.lastgroup:
-            found.append((match.lastgroup, match.group(), offset + at))
-        at = match.end()
-    return tuple(found)
+    return _Parser(source, functions, variables).parse()
 
 
 class _Parser:
-    def __init__(self, pieces: list[Text | _Action], functions: frozenset[str], variables: frozenset[str]) -> None:
-        self._pieces = pieces
+    def __init__(self, source: Source, functions: frozenset[str], variables: frozenset[str]) -> None:
+        self._source = source
+        self._pieces = pieces(source.text)
         self._next = 0
         self._functions = functions
         self._variables = set(variables)
         self._depth = 0
         self._ranges = 0
-        self._defined: dict[str, tuple[Node, ...]] = {}
+        self._defined: dict[str, Body] = {}
 
     def parse(self) -> Parsed:
         nodes, ending = self._body()
         if ending is not None:
             raise TemplateError(f"unexpected {{{{{ending.tokens[0][1]}}}}}")
-        return Parsed(nodes, self._defined)
+        return Parsed(Body(nodes, self._source), self._defined)
 
-    def _body(self) -> tuple[tuple[Node, ...], _Action | None]:
+    def _body(self) -> tuple[tuple[Node, ...], Action | None]:
         """Nodes up to an `else` or `end`, which is handed back."""
         nodes: list[Node] = []
         while self._next < len(self._pieces):
@@ -199,7 +75,7 @@ class _Parser:
                 nodes.append(node)
         return tuple(nodes), None
 
-    def _action(self, keyword: str, piece: _Action) -> Node | None:
+    def _action(self, keyword: str, piece: Action) -> Node | None:
         rest = piece.tokens[1:]
         match keyword:
             case "if" | "with":
@@ -221,13 +97,13 @@ class _Parser:
                 return Call(name, self._pipeline(data), piece.at)
         return self._pipeline(piece.tokens)
 
-    def _name(self, keyword: str, piece: _Action) -> tuple[str, tuple[Token, ...]]:
+    def _name(self, keyword: str, piece: Action) -> tuple[str, tuple[Token, ...]]:
         rest = piece.tokens[1:]
         if not rest or rest[0][0] != "string":
             raise TemplateError(f"{keyword} needs a name in quotes at character {piece.at + 1}")
         return _unquoted(rest[0][1], rest[0][2]), rest[1:]
 
-    def _define(self, keyword: str, piece: _Action) -> tuple[str, tuple[Token, ...]]:
+    def _define(self, keyword: str, piece: Action) -> tuple[str, tuple[Token, ...]]:
         """The body has no variables but $."""
         name, rest = self._name(keyword, piece)
         if keyword == "block" and not rest:
@@ -239,7 +115,7 @@ class _Parser:
         self._must_end(keyword, ending)
         self._variables, self._ranges = scope, ranges
         self._depth -= 1
-        self._defined[name] = body
+        self._defined[name] = Body(body, self._source)
         return name, rest
 
     def _range(self, tokens: tuple[Token, ...], at: int) -> Range:
@@ -282,14 +158,15 @@ class _Parser:
         self._depth -= 1
         return Branch(keyword == "with", condition, then, otherwise)
 
-    def _must_end(self, keyword: str, ending: _Action | None) -> None:
+    def _must_end(self, keyword: str, ending: Action | None) -> None:
         if ending is None or ending.tokens[0][1] != "end":
             raise TemplateError(f"unexpected end: {{{{{keyword}}}}} has no {{{{end}}}}")
 
     def _pipeline(self, tokens: tuple[Token, ...]) -> Pipeline:
-        declares = ""
+        declares, assigns = "", False
         if len(tokens) > 1 and tokens[0][0] == "path" and tokens[1][1] in (":=", "="):
-            declares = tokens[0][1]
+            declares, assigns = tokens[0][1], tokens[1][1] == "="
+            self._check_variable(declares, tokens[0][2], assigns=assigns)
             tokens = tokens[2:]
         commands: list[Command] = []
         operands: list[Operand] = []
@@ -313,7 +190,13 @@ class _Parser:
         commands.append(self._command(operands, tokens[-1][2] if tokens else 0, first=not commands))
         if declares:
             self._variables.add(declares)
-        return Pipeline(tuple(commands), declares)
+        return Pipeline(tuple(commands), declares, assigns)
+
+    def _check_variable(self, name: str, at: int, *, assigns: bool) -> None:
+        if not name.startswith("$") or "." in name:
+            raise TemplateError(f"{name} can't be assigned to at character {at + 1}")
+        if assigns and name not in self._variables:
+            raise TemplateError(f'undefined variable "{name}" at character {at + 1}')
 
     def _command(self, operands: list[Operand], at: int, *, first: bool) -> Command:
         if not operands:
@@ -326,7 +209,9 @@ class _Parser:
         if kind == "string":
             return Value(_unquoted(text, at))
         if kind == "number":
-            return Value(int(text) if re.fullmatch(r"[-+]?[0-9]+", text) else float(text))
+            return Value(_number(text))
+        if kind == "rune":
+            return Value(ord(_unquoted('"' + text[1:-1].replace('"', '\\"') + '"', at)))
         if kind == "path":
             root, *fields = text.split(".")
             root = root or "."
@@ -388,3 +273,12 @@ def _unquoted(text: str, at: int) -> str:
         return unquote(text)
     except BadEscape as error:
         raise TemplateError(f"{error} at character {at + 1}") from None
+
+
+def _number(text: str) -> int | float:
+    bare = text.replace("_", "")
+    whole = re.fullmatch(r"[-+]?(?:[0-9]+|0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+)", bare)
+    if not whole:
+        return float(bare)
+    octal = re.fullmatch(r"([-+]?)0([0-7]+)", bare)
+    return int(f"{octal[1]}0o{octal[2]}", 0) if octal else int(bare, 0)
