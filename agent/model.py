@@ -48,6 +48,7 @@ class FoundContainer(msgspec.Struct, frozen=True):
     restart_count: int | None = None
     health: Health = Health.NONE
     network_mode: str = ""  # host | container:<id> | bridge ...: who shares whose namespace
+    namespace_modes: Labels = ()  # (pid_mode, host), (ipc_mode, container:<id>) ...: those that its start named
     endpoint: Endpoint | None = None
 
 

@@ -20,6 +20,7 @@ from agent.discover.docker_events import EventCursor
 from agent.discover.docker_findings import api_finding, disk_finding, log_findings
 from agent.discover.docker_reader import DockerReader, Engine, Seen
 from agent.discover.docker_session import DockerSession
+from agent.discover.durations import Durations
 from agent.discover.finding import Finding, os_reason
 from agent.discover.folder_watch import FolderWatch
 from agent.discover.host_paths import HostPaths
@@ -59,7 +60,7 @@ class DockerFinder:
         self._tell_changed = changed
         self._unread = UnreadLogs(metrics)
         self._looked_once = False  # before that, the findings of the start tell
-        self._emit = emit
+        self._emit = Durations(emit, self._described_start_ns).take
         self._clock = clock
         self._metrics = metrics
         self._cursor = EventCursor(clock.now_ns())
@@ -77,6 +78,10 @@ class DockerFinder:
         api = api_finding(self._settings.socket, self._version, self._fault, seen)
         disk = disk_finding(self._engine, self._looked, engine_answers=self._fault is None)
         return (api, *disk, *log_findings(seen, self._looked.broken))
+
+    def _described_start_ns(self, container_id: str) -> int | None:
+        seen = self._catalog.get(container_id)
+        return seen.found.started_ns if seen else None
 
     async def look(self) -> None:
         """One full look: the engine's list, or else the folder."""

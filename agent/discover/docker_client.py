@@ -58,6 +58,12 @@ class Version(msgspec.Struct, frozen=True, rename="pascal"):
         return f"{'Podman' if self.is_podman else 'Docker'} {self.version}, API {self.api_version}"
 
     @property
+    def api(self) -> tuple[int, int]:
+        """Of the version that we speak with it."""
+        major, _, minor = spoken_version(self.api_version).partition(".")
+        return int(major), int(minor)
+
+    @property
     def is_podman(self) -> bool:
         return any("podman" in part.name.lower() for part in self.components or ())
 
@@ -114,6 +120,10 @@ class DockerClient:
                 raise
             raise (Gone if fault.status == 404 else Reject)(str(fault)) from None
         return from_api(answer)
+
+    async def ask(self, path: str, within_s: float) -> bytes:
+        """The answer to another call, `/images/json`. After `meet`. Raises EngineAway."""
+        return await self._get(f"{self._prefix}{path}", within_s)
 
     async def ping(self) -> None:
         await self._get("/_ping")

@@ -16,7 +16,7 @@ import msgspec
 
 from agent.model import ContainerState, Endpoint, FoundContainer, Health
 from deckwatch.runtime.faults import Reject
-from deckwatch.wire.model import Container
+from deckwatch.wire.model import Container, Labels
 
 _T = TypeVar("_T")
 
@@ -55,6 +55,11 @@ class LogConfig(msgspec.Struct, frozen=True, rename="pascal"):
 class HostConfig(msgspec.Struct, frozen=True, rename="pascal"):
     log_config: LogConfig = LogConfig()
     network_mode: str = ""
+    pid_mode: str = ""
+    ipc_mode: str = ""
+    uts_mode: str = msgspec.field(default="", name="UTSMode")
+    userns_mode: str = ""
+    cgroupns_mode: str = ""
 
 
 class Network(msgspec.Struct, frozen=True, rename="pascal"):
@@ -144,8 +149,21 @@ def found(described: DockerContainer, known: Container) -> FoundContainer:
         restart_count=described.restart_count,
         health=health_of(state.health),
         network_mode=host_config.network_mode,
+        namespace_modes=namespace_modes(host_config),
         endpoint=endpoint(described),
     )
+
+
+def namespace_modes(host_config: HostConfig) -> Labels:
+    """Those that its start named; empty means the engine's default, mostly one of its own."""
+    modes = (
+        ("cgroupns_mode", host_config.cgroupns_mode),
+        ("ipc_mode", host_config.ipc_mode),
+        ("pid_mode", host_config.pid_mode),
+        ("userns_mode", host_config.userns_mode),
+        ("uts_mode", host_config.uts_mode),
+    )
+    return tuple((name, mode) for name, mode in modes if mode)
 
 
 def endpoint(described: DockerContainer) -> Endpoint:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections import deque
+from collections.abc import Iterable
 
 from agent.model import FoundContainer
 from agent.sample.attribution import GroupKind, identify
-from agent.sample.cgroup1 import Cgroup1Reader, Formats1
-from agent.sample.cgroup2 import Cgroup2Reader, Formats2
-from agent.sample.cgroup_reader import CgroupReader
 from agent.sample.group import Group
 from agent.sample.hierarchy import Hierarchies, Layout
-from agent.sample.inventory_view import InventoryView
+from agent.sample.inventory_view import InventoryView, Running
 from agent.sample.kept import DescriptorPool, read_once
 from agent.sample.metrics import Faults
+from agent.sample.namespaces import network_namespaces
 from agent.sample.network import InterfaceCounters, network_namespace, owners, read_container_network
 from agent.sample.process import boot_time_s
+from agent.sample.readers import CgroupReaders
 from agent.sample.reading import CgroupReading
 from agent.sample.series import Rows
 from agent.sample.settings import SampleSettings
 from agent.sample.tree import CgroupTree
+from agent.sample.workload.look import Look
+from agent.sample.workload.meter import Meter
 from deckwatch.wire.model import Column, Labels, Samples, Target
 
 _HOST_NAMESPACE_PID = 1
@@ -36,18 +39,24 @@ class ContainerSource:
         view: InventoryView,
         pool: DescriptorPool,
         faults: Faults,
+        *,
+        holders: Iterable[str] = (),
+        looks: deque[Look] | None = None,
     ) -> None:
+        """`looks`: where each look is left for the counters of workloads; `holders` as of `Meter`."""
         self._settings = settings
         self._hierarchies = hierarchies
         self._proc = host_root.rstrip("/") + "/proc"
         self._view = view
-        self._pool = pool
         self._faults = faults
         kinds = {GroupKind.CONTAINER}
         if settings.systemd_units:
             kinds |= {GroupKind.UNIT, GroupKind.MACHINE}
         self._tree = CgroupTree(hierarchies.walked(), frozenset(kinds), faults)
-        self._formats1, self._formats2 = Formats1(), Formats2()
+        self._meter = (
+            None if looks is None else Meter(hierarchies, self._tree, view, pool, faults, holders=holders, looks=looks)
+        )
+        self._readers = CgroupReaders(hierarchies, pool, faults, per_cpu=settings.per_cpu)
         self._device_names: dict[str, str] = {}
         self._rows = Rows(self._device_names)
         self._groups: dict[str, Group] = {}
@@ -62,6 +71,8 @@ class ContainerSource:
             self._read_host_facts()
         changed, self._view.changed = self._view.changed, False
         ended = self._update_groups(fully=slow or changed)
+        if self._meter is not None:
+            self._meter.begin(self._groups)
         readings: list[tuple[Group, CgroupReading]] = []
         for path, group in list(self._groups.items()):
             turn = (self._look + group.number) % self._settings.slow_every == 0
@@ -71,12 +82,18 @@ class ContainerSource:
             else:
                 readings.append((group, reading))
         self._share_networks()
-        return self._frame(now_ns, readings, ended)
+        self._view.running = {path: Running(group.id, group.labels, group.pid) for path, group in self._groups.items()}
+        frame = self._frame(now_ns, readings, ended)
+        if self._meter is not None:
+            self._meter.end(now_ns)
+        return frame
 
     def close(self) -> None:
         for group in self._groups.values():
             group.close()
         self._groups.clear()
+        if self._meter is not None:
+            self._meter.close()
 
     def _read_host_facts(self) -> None:
         try:
@@ -102,7 +119,7 @@ class ContainerSource:
         for path, ident in wanted.items():
             group = self._groups.get(path)
             if group is None:
-                group = Group(path, ident, self._reader(path), self._proc)
+                group = Group(path, ident, self._readers.open(path), self._proc)
                 self._groups[path] = group
                 self._view.paths[ident] = path
             found = containers.get(ident)
@@ -121,13 +138,6 @@ class ContainerSource:
                 told[path] = ident
         return told
 
-    def _reader(self, path: str) -> CgroupReader:
-        if self._hierarchies.layout is Layout.V2:
-            return Cgroup2Reader(self._hierarchies.v2 + path, self._formats2, self._pool, self._faults)
-        return Cgroup1Reader(
-            self._hierarchies, path, self._formats1, self._pool, self._faults, per_cpu=self._settings.per_cpu
-        )
-
     def _drop(self, path: str) -> list[Labels]:
         group = self._groups.pop(path)
         group.close()
@@ -136,6 +146,8 @@ class ContainerSource:
     def _share_networks(self) -> None:
         claims = [group.claim for group in self._groups.values() if group.claim is not None]
         self._speaking = owners(claims, network_namespace(self._proc, _HOST_NAMESPACE_PID), self._speaking)
+        told = ((group.id, group.claim) for group in self._groups.values())
+        self._view.namespaces = network_namespaces(told, self._speaking)
 
     def _network(self, group: Group) -> tuple[InterfaceCounters, ...]:
         if group.path not in self._speaking or not group.pid:
@@ -152,7 +164,10 @@ class ContainerSource:
         targets: list[Target] = []
         for group, reading in readings:
             times = group.times(now_ns, self._boot_s)
-            schema, values = self._rows.row(reading, times, self._network(group))
+            network = self._network(group)
+            if self._meter is not None:
+                self._meter.take(group, reading, network)
+            schema, values = self._rows.row(reading, times, network)
             place = schemas.get(id(schema.columns))  # `columns` keeps it alive, so no other gets its id
             if place is None:
                 place = schemas[id(schema.columns)] = len(columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from agent.model import FoundContainer
+from agent.sample.namespaces import NetworkNamespace
 from deckwatch.wire.model import Container, Labels
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_]")
@@ -45,6 +46,15 @@ def info_labels(container: Container) -> Labels:
             "workload_instance": workload.instance,
             "workload_component": workload.component,
         }
+    return tuple(sorted((name, value) for name, value in labels.items() if value))
+
+
+def namespace_labels(found: FoundContainer, network: NetworkNamespace | None) -> Labels:
+    """Of `container_namespaces_info`: what it shares with the host or other containers, as its start said, and the
+    network namespace that it really is in."""
+    labels = {"network_mode": found.network_mode, **dict(found.namespace_modes)}
+    if network is not None:
+        labels |= {"network_namespace": network.inode, "network_counted_in": network.counted_in}
     return tuple(sorted((name, value) for name, value in labels.items() if value))
 
 

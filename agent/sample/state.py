@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import struct
 
+import msgspec
+
 from agent.model import ContainerState, FoundContainer, Health
 from agent.sample.inventory_view import InventoryView
-from agent.sample.labels import info_labels, target_labels
+from agent.sample.labels import info_labels, namespace_labels, target_labels
+from agent.sample.namespaces import NetworkNamespace
 from deckwatch.wire.model import Column, Labels, Samples, Target
 
 _HEALTH = {Health.NONE: -1, Health.STARTING: 0, Health.UNHEALTHY: 0, Health.HEALTHY: 1}
+_CHECKED = (Health.STARTING, Health.HEALTHY, Health.UNHEALTHY)
 _ENDED = (ContainerState.EXITED, ContainerState.DEAD)
 _PATIENCE = 3
 """Looks to wait for the cgroup of a running container, whose path is to be its id; then its bare id must do."""
@@ -21,23 +25,48 @@ _PATIENCE = 3
 Series = tuple[tuple[Column, ...], bytes]
 
 
-def state_series(found: FoundContainer) -> Series:
+class Seen(msgspec.Struct, frozen=True):
+    """What is known of a container besides its engine's word."""
+
+    oom_kills: int | None = None  # over all its runs
+    network: NetworkNamespace | None = None
+
+
+NOTHING_SEEN = Seen()
+
+
+def state_series(found: FoundContainer, seen: Seen = NOTHING_SEEN) -> Series:
     """Columns and values of what is known; the unknown makes no column. Pure."""
     columns = [Column("container_state", (("state", state.value),)) for state in ContainerState]
     values = [float(found.state is state) for state in ContainerState]
     columns.append(Column("container_health_state"))
     values.append(_HEALTH[found.health])
+    for status in _CHECKED if found.health is not Health.NONE else ():
+        columns.append(Column("container_health_status", (("status", status.value),)))
+        values.append(found.health is status)
     if found.restart_count is not None:
         columns.append(Column("container_restarts_total"))
         values.append(found.restart_count)
     if found.exit_code is not None and found.state in _ENDED:
         columns.append(Column("container_exit_code"))
         values.append(found.exit_code)
+    if found.finished_ns is not None and found.state in _ENDED:
+        columns.append(Column("container_finish_time_seconds"))
+        values.append(found.finished_ns / 1e9)
+        if found.started_ns is not None and found.started_ns <= found.finished_ns:
+            columns.append(Column("container_last_run_seconds"))
+            values.append((found.finished_ns - found.started_ns) / 1e9)
     if found.oom_killed is not None:
         columns.append(Column("container_oom_killed"))
         values.append(found.oom_killed)
+    if seen.oom_kills is not None:
+        columns.append(Column("container_oom_kills_total"))
+        values.append(seen.oom_kills)
     columns.append(Column("container_info", info_labels(found.container)))
     values.append(1)
+    if namespaces := namespace_labels(found, seen.network):
+        columns.append(Column("container_namespaces_info", namespaces))
+        values.append(1)
     return tuple(columns), struct.pack(f"<{len(values)}d", *values)
 
 
@@ -51,7 +80,7 @@ class StateSource:
         self._tenant = tenant
         self._view = view
         self._cgroups = cgroups
-        self._made: dict[str, tuple[FoundContainer, Series]] = {}
+        self._made: dict[str, tuple[FoundContainer, Seen, Series]] = {}
         self._sent: dict[str, Labels] = {}
         self._waited: dict[str, int] = {}
 
@@ -91,7 +120,8 @@ class StateSource:
         return ident
 
     def _series(self, ident: str, found: FoundContainer) -> Series:
+        seen = Seen(self._view.oom_kills.get(ident), self._view.namespaces.get(ident))
         made = self._made.get(ident)
-        if made is None or made[0] is not found:
-            made = self._made[ident] = (found, state_series(found))
-        return made[1]
+        if made is None or made[0] is not found or made[1] != seen:
+            made = self._made[ident] = (found, seen, state_series(found, seen))
+        return made[2]

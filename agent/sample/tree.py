@@ -44,6 +44,16 @@ class CgroupTree:
         self._faults = faults
         self._known: dict[str, _Directory] = {}
         self.groups: dict[str, GroupIdentity] = {}
+        self.fresh: frozenset[str] = frozenset()
+        """Directories that the last look saw and the one before did not."""
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._known
+
+    def children(self, path: str) -> frozenset[str]:
+        """Names of the directories in it, as of the last look."""
+        known = self._known.get(path)
+        return frozenset() if known is None else known.children
 
     def look(self, *, fully: bool) -> TreeChange:
         """Raises OSError where the root itself can't be read."""
@@ -52,7 +62,8 @@ class CgroupTree:
         self._visit("", fully, seen, 0)
         for path in before - seen:
             del self._known[path]
-        appeared = self._attribute(seen - before)
+        self.fresh = frozenset(seen - before)
+        appeared = self._attribute(self.fresh)
         vanished = tuple(path for path in before - seen if self.groups.pop(path, None) is not None)
         return TreeChange(appeared, vanished)
 
@@ -75,7 +86,7 @@ class CgroupTree:
             for name in known.children:
                 self._visit(f"{path}/{name}", fully, seen, depth + 1)
 
-    def _attribute(self, paths: set[str]) -> tuple[str, ...]:
+    def _attribute(self, paths: frozenset[str]) -> tuple[str, ...]:
         """Of nested groups of one container (Podman's `container` below its scope) the outermost stands for it."""
         appeared = []
         for path in sorted(paths, key=len):
