@@ -64,8 +64,8 @@ def webhook_body(
         "status": _status(any(alert.is_firing for alert in alerts)),
         "alerts": [_alert(alert) for alert in ordered],
         "groupLabels": dict(group_labels),
-        "commonLabels": _common([alert.labels for alert in alerts]),
-        "commonAnnotations": _common([alert.annotations for alert in alerts]),
+        "commonLabels": common([alert.labels for alert in alerts]),
+        "commonAnnotations": common([alert.annotations for alert in alerts]),
         "externalURL": external_url,
         "version": "4",
         "groupKey": key,
@@ -101,9 +101,9 @@ def _status(firing: bool) -> str:
     return "firing" if firing else "resolved"
 
 
-def _common(sets: list[Labels]) -> dict[str, str]:
-    common = set(sets[0]).intersection(*sets[1:])
-    return dict(sorted(common))
+def common(sets: Sequence[Labels]) -> dict[str, str]:
+    """What all of them have."""
+    return dict(sorted(set(sets[0]).intersection(*sets[1:])))
 
 
 def _alert_order(one: GroupAlert, other: GroupAlert) -> int:
