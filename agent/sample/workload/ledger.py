@@ -6,6 +6,7 @@ its replacement by another, never sets a workload back. Which cgroup it is tells
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import msgspec
@@ -60,6 +61,7 @@ class Ledger:
         self._by_key = {totals.key: totals for totals in state.totals}
         self.lives = Lives(state.lives, self.totals)
         self._now_ns = 0
+        self._cpus = os.cpu_count() or 1
         self._absent: dict[str, int] = {}
 
     def totals(self, key: WorkloadKey) -> Totals:
@@ -80,7 +82,7 @@ class Ledger:
         self.lives.describe(look.containers)
         ended = self._ended(look)
         grown_ns = {group.path: self._take_group(group) for group in look.groups}
-        for share in settle(self.state.nodes, look, grown_ns, ended, first=self._first):
+        for share in settle(self.state.nodes, look, grown_ns, ended, cpus=self._cpus, first=self._first):
             grow(self.totals(share.key or group_key(share.path)), "cpu_ns", share.cpu_ns)
         self._first = False
         self._take_networks(look)

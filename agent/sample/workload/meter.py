@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from agent.sample import flat
+from agent.sample.attribution import GroupKind
 from agent.sample.group import Group
 from agent.sample.hierarchy import Hierarchies, Layout
 from agent.sample.inventory_view import InventoryView
-from agent.sample.kept import DescriptorPool, KeptFile
+from agent.sample.kept import DescriptorPool, KeptFile, read_once
 from agent.sample.metrics import Faults
 from agent.sample.network import InterfaceCounters
 from agent.sample.reading import CgroupReading, DeviceIo
@@ -24,8 +25,9 @@ MOST_NEIGHBOURS = 200
 """Groups beside a host's containers (services in system.slice) that are read for their sake; where there are more, the
 CPU time of containers that nobody could read is not looked for there."""
 
-_NOT_OURS = (".slice", ".scope", ".service", ".mount", ".socket", ".swap")
-"""Top groups of systemd hold containers only if one is seen there; others (docker, lxc, kubepods) may at any time."""
+ENGINES_OWN = frozenset({"docker", "ecs", "garden", "kubepods", "libpod_parent", "lxc", "mesos", "nomad"})
+"""Top groups that engines make for nothing but containers: known before the first one is seen in them. What else holds
+containers (system.slice, a parent of the user's choice) is known when one is."""
 
 
 class Meter:
@@ -59,6 +61,7 @@ class Meter:
 
     def begin(self, groups: Mapping[str, Group]) -> None:
         """Before the containers are read: what they use meanwhile then counts as theirs, not as an ended one's."""
+        groups = {path: group for path, group in groups.items() if self._is_container(path)}
         self._groups = []
         self._fresh = self._tree.fresh if self._looked else frozenset()
         for path in [path for path in self._inodes if path not in groups]:
@@ -69,8 +72,10 @@ class Meter:
         self._directories = dict(self._read_directories(groups)) if self._usage_root else {}
 
     def take(self, group: Group, reading: CgroupReading, network: tuple[InterfaceCounters, ...]) -> None:
+        if group.path not in self._inodes:  # a unit
+            return
         inode = self._inode(group.path)
-        same = inode == self._inodes.get(group.path)  # else it was made anew while it was read: whose are the figures?
+        same = inode == self._inodes[group.path]  # else it was made anew while it was read: whose are the figures?
         self._inodes[group.path] = inode
         self._groups.append(group_look(group, reading, network, inode if same else 0))
 
@@ -83,6 +88,11 @@ class Meter:
         for _, file in self._files.values():
             file.close()
         self._files.clear()
+
+    def _is_container(self, path: str) -> bool:
+        """Those that only the engine tells of aren't in the tree."""
+        identity = self._tree.groups.get(path)
+        return identity is None or identity.kind is GroupKind.CONTAINER
 
     def _inode(self, path: str) -> int:
         try:
@@ -102,8 +112,7 @@ class Meter:
 
     def _wanted(self, groups: Mapping[str, Group]) -> dict[str, bool]:
         """Paths of groups that hold containers (True), and of their neighbours."""
-        tops = self._tree.children("")
-        self._holders |= {f"/{name}" for name in tops if not name.endswith(_NOT_OURS)} - groups.keys()
+        self._holders |= {f"/{name}" for name in ENGINES_OWN & self._tree.children("")} - groups.keys()
         for path in groups:
             self._holders |= set(above(path, groups))
         self._holders = {path for path in self._holders if path in self._tree}
@@ -111,10 +120,20 @@ class Meter:
         for path in self._holders:
             children = {f"{path}/{name}" for name in self._tree.children(path)}
             neighbours = children - self._holders - groups.keys()
-            if len(neighbours) <= MOST_NEIGHBOURS:
+            if len(neighbours) <= MOST_NEIGHBOURS and not self._has_processes(path):
                 wanted |= dict.fromkeys(neighbours, False)
                 wanted[path] = True
         return wanted
+
+    def _has_processes(self, path: str) -> bool:
+        """Of its own, beside the groups in it: what those use can't be told from the rest. cgroup v2 forbids it."""
+        if self._v2:
+            return False
+        try:
+            return bool(read_once(f"{self._tree.root}{path}/cgroup.procs"))
+        except OSError as error:
+            self._faults.note(path, error)
+            return True
 
     def _usage_ns(self, path: str, inode: int) -> int | None:
         known, file = self._files.get(path, (0, None))

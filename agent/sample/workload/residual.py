@@ -19,6 +19,9 @@ import msgspec
 from agent.sample.workload.key import WorkloadKey
 from agent.sample.workload.look import DirectoryLook, Look
 
+SLACK_NS = 1_000_000_000
+"""Beside the time that a run is known to have taken: the runtime's work before its start is told, and ours."""
+
 
 class Node(msgspec.Struct, array_like=True):
     """A group as it was at the last look."""
@@ -46,7 +49,13 @@ class Share(msgspec.Struct, frozen=True):
 
 
 def settle(
-    nodes: dict[str, Node], look: Look, grown_ns: Mapping[str, int], ended: Sequence[EndedRun], *, first: bool
+    nodes: dict[str, Node],
+    look: Look,
+    grown_ns: Mapping[str, int],
+    ended: Sequence[EndedRun],
+    *,
+    cpus: int,
+    first: bool,
 ) -> list[Share]:
     """Brings `nodes` up to this look and says to whom the rest belongs.
 
@@ -69,13 +78,15 @@ def settle(
         if not born:
             node.accounted_ns += below_ns
         rest_ns = max(0, directory.cpu_ns - node.accounted_ns)
-        given = _shares(path, node, rest_ns, ended, pure=_is_pure(path, children, look.directories))
-        if given is None:
-            grown[path] = below_ns
-            continue
-        shares += given
-        node.accounted_ns += rest_ns
-        grown[path] = below_ns + rest_ns
+        runs = [run for run in ended if not run.path or run.path.startswith(path + "/")]
+        able_ns = min(rest_ns, cpus * sum(run.unseen_ns + SLACK_NS for run in runs))
+        if able_ns:
+            shares += split(path, able_ns, runs)
+        others_ns = rest_ns - able_ns
+        if _is_pure(path, children, look.directories):
+            others_ns = _nobodys(path, node, others_ns, shares)
+        node.accounted_ns += able_ns + others_ns
+        grown[path] = below_ns + able_ns + others_ns
     return shares
 
 
@@ -91,22 +102,15 @@ def _node(nodes: dict[str, Node], path: str, directory: DirectoryLook, *, known:
     return node, not came_since
 
 
-def _shares(path: str, node: Node, rest_ns: int, ended: Sequence[EndedRun], *, pure: bool) -> list[Share] | None:
-    """Who gets the rest of a group; nobody where it belongs to others than containers. None: wait for one look."""
-    if not rest_ns:
-        node.waiting = False
-        return []
-    candidates = [run for run in ended if not run.path or run.path.startswith(path + "/")]
-    if candidates:
-        node.waiting = False
-        return split(path, rest_ns, candidates)
-    if not pure:
-        return []
-    if not node.waiting:
-        node.waiting = True
-        return None
+def _nobodys(path: str, node: Node, rest_ns: int, shares: list[Share]) -> int:
+    """What containers used of which nobody told, under their group's name; how much of it is settled by that. The
+    engine's news may be on its way: it is waited for one look."""
+    if not rest_ns or not node.waiting:
+        node.waiting = rest_ns > 0
+        return 0
     node.waiting = False
-    return [Share(None, path, rest_ns)]
+    shares.append(Share(None, path, rest_ns))
+    return rest_ns
 
 
 def split(path: str, rest_ns: int, runs: Sequence[EndedRun]) -> list[Share]:

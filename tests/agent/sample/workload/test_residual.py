@@ -32,7 +32,7 @@ class Host:
         directories = {path: DirectoryLook(inode, ns, path not in neighbours) for path, ns in usage.items()}
         fresh = frozenset(usage.keys() - self._before) if self._looks else frozenset()
         look = Look(0, (), directories, fresh, {})
-        shares = settle(self.nodes, look, grown or {}, runs, first=not self._looks)
+        shares = settle(self.nodes, look, grown or {}, runs, cpus=2, first=not self._looks)
         self._looks += 1
         self._before = set(usage)
         return [(share.key, share.cpu_ns) for share in shares]
@@ -122,6 +122,17 @@ def test_a_service_that_is_found_to_hold_a_container() -> None:
     host.look({"/system.slice": 1000, group: 300}, neighbours=(group,))
     shares = host.look({"/system.slice": 1100, group: 400}, {group + "/libpod-a": 70}, ended(JOB, path=group + "/b"))
     assert shares == [(JOB, 30)]
+
+
+def test_nobody_gets_more_than_it_can_have_used() -> None:
+    """Two CPUs; a job of a minute ended beside the 3 s of a service that nobody could read."""
+    second = 1_000_000_000
+    host = Host()
+    host.look({"/system.slice": 0, "/docker": 0})
+    rest = {"/system.slice": 500 * second, "/docker": 500 * second}
+    shares = host.look(rest, {}, ended(JOB, 60 * second))
+    assert sorted(shares, key=str) == [(JOB, 2 * 61 * second), (JOB, 2 * 61 * second)]
+    assert host.look(rest) == [(None, (500 - 122) * second)]  # of /docker, where there are only containers
 
 
 def test_split_to_the_nanosecond() -> None:
