@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from agent.model import ContainerState, FoundContainer, Health
 from agent.sample.inventory_view import InventoryView
 from agent.sample.labels import info_labels, is_sandbox, target_labels
-from agent.sample.state import StateSource, state_series
+from agent.sample.namespaces import NetworkNamespace
+from agent.sample.state import NOTHING_SEEN, Seen, StateSource, state_series
 from deckwatch.wire.model import Container, Labels, Samples, Target, Workload
 from tests.agent.sample.trees import Series, StaticInventory, series_of
 
@@ -30,8 +32,8 @@ def found(
     )
 
 
-def series(one: FoundContainer) -> Series:
-    columns, values = state_series(one)
+def series(one: FoundContainer, seen: Seen = NOTHING_SEEN) -> Series:
+    columns, values = state_series(one, seen)
     return series_of(Samples("state", 0, "default", (columns,), (Target((), 0, values),)))[()]
 
 
@@ -116,6 +118,54 @@ def test_sandbox(labels: Labels, want: bool) -> None:
     assert is_sandbox(Container(IDENT, labels=labels)) is want
 
 
+RAN = FoundContainer(
+    Container(IDENT),
+    ContainerState.EXITED,
+    started_ns=1_000_000_000,
+    finished_ns=3_500_000_000,
+    exit_code=0,
+    network_mode="container:x",
+    namespace_modes=(("pid_mode", "host"),),
+)
+
+
+def test_the_last_run() -> None:
+    got = series(RAN)
+    assert got["container_finish_time_seconds", ()] == 3.5
+    assert got["container_last_run_seconds", ()] == 2.5
+    running = msgspec.structs.replace(RAN, state=ContainerState.RUNNING, started_ns=4_000_000_000)
+    assert not {name for name, _ in series(running)} & {"container_finish_time_seconds", "container_last_run_seconds"}
+
+
+def test_health_by_status_only_with_a_check() -> None:
+    told = {
+        dict(labels)["status"]: value
+        for (name, labels), value in series(found(health=Health.STARTING)).items()
+        if name == "container_health_status"
+    }
+    assert told == {"starting": 1, "healthy": 0, "unhealthy": 0}
+    assert not [name for name, _ in series(found()) if name == "container_health_status"]
+
+
+def test_oom_kills_are_told_where_somebody_counts_them() -> None:
+    assert ("container_oom_kills_total", ()) not in series(found())
+    assert series(found(), Seen(oom_kills=0))["container_oom_kills_total", ()] == 0
+    assert series(found(), Seen(oom_kills=3))["container_oom_kills_total", ()] == 3
+
+
+def test_namespaces() -> None:
+    seen = Seen(network=NetworkNamespace("4026532281", counted_in="x"))
+    assert [labels for name, labels in series(RAN, seen) if name == "container_namespaces_info"] == [
+        (
+            ("network_counted_in", "x"),
+            ("network_mode", "container:x"),
+            ("network_namespace", "4026532281"),
+            ("pid_mode", "host"),
+        )
+    ]
+    assert not [name for name, _ in series(found()) if name == "container_namespaces_info"]
+
+
 class Looks:
     """A state source, its inventory and what it sent last."""
 
@@ -168,3 +218,11 @@ def test_a_new_name_ends_the_old_target() -> None:
     frame = looks.source.look(2)
     assert [dict(one.labels)["name"] for one in frame.targets] == ["renamed"]
     assert [dict(labels)["name"] for labels in frame.ended] == ["web"]
+
+
+def test_what_others_found_out_comes_with_the_next_look() -> None:
+    looks = Looks(cgroups=False)
+    looks.look(found())
+    looks.view.oom_kills = {IDENT: 2}
+    (made,) = series_of(looks.source.look(2)).values()
+    assert made["container_oom_kills_total", ()] == 2
