@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from alerting.notify.words import Language
 from deckwatch.runtime.settings import Secret
 
 
@@ -50,3 +51,13 @@ class AlertingSettings(Struct, frozen=True):
     give_up_after_s: Annotated[
         float, Meta(description="A message that nobody took for this long is dropped, with an error.", ge=1)
     ] = 259_200.0
+    fallback_receiver: Annotated[
+        str, Meta(description="Receiver that is told when a message does not reach another one; empty: nobody is.")
+    ] = ""
+    fallback_after_s: Annotated[
+        float, Meta(description="A message that waits for so long is told to the fallback receiver, too.", ge=1)
+    ] = 300.0
+    language: Annotated[
+        Language, Meta(description="Of messages that no template of yours writes; alertmanager: its very own texts.")
+    ] = Language.ENGLISH
+    time_zone: Annotated[str, Meta(description="Of the times in messages, such as Asia/Shanghai.")] = "UTC"

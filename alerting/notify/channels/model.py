@@ -30,6 +30,7 @@ class Notification(msgspec.Struct, frozen=True):
 
     `key` is the receiver's means to recognise a repeat (Idempotency-Key): it stays the same over all tries and
     restarts. `reached`: targets of the integration that took it in an earlier try and are not to get it twice.
+    `fell_back`: the fallback receiver was told that it is late.
     """
 
     receiver: str
@@ -44,6 +45,7 @@ class Notification(msgspec.Struct, frozen=True):
     tenant: str = DEFAULT_TENANT
     reached: tuple[str, ...] = ()
     undelivered: Undelivered | None = None
+    fell_back: bool = False
 
     @property
     def firing(self) -> tuple[GroupAlert, ...]:
@@ -103,7 +105,7 @@ class Sent(msgspec.Struct, frozen=True):
 class Integration(Protocol):
     """One way to one receiver. `send` never raises for what a service or a network does, may be cancelled at any time,
     and is called for one notification at a time. `wait_s`: how long the service's rate limit asks to wait before the
-    next message; `took` notes that one was sent. `close` ends connections and is idempotent."""
+    next message. `close` ends connections and is idempotent."""
 
     @property
     def name(self) -> str:
@@ -165,8 +167,15 @@ class Outbox(Protocol):
         """One more attempt is on its way."""
         ...
 
-    def replace(self, queued: Queued, notification: Notification) -> None:
-        """Some targets took it: `reached` has grown."""
+    def replace(
+        self,
+        queued: Queued,
+        notification: Notification,
+        receipts: Sequence[Receipt] = (),
+        instead: Sequence[Notification] = (),
+    ) -> None:
+        """It stays, with what has become of it so far: `receipts` of targets that took it (`reached` has grown), and
+        `instead` for the fallback receiver, which joins the outbox."""
         ...
 
     def finish(self, queued: Queued, receipts: Sequence[Receipt], instead: Sequence[Notification] = ()) -> None:

@@ -1,0 +1,235 @@
+"""The outbox is emptied: one worker an integration, so that a receiver that is away holds up nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+import msgspec
+
+from alerting.notify.channels.delivery_metrics import DeliveryMetrics
+from alerting.notify.channels.model import Integration, Notification, Outbox, Outcome, Queued, Receipt, Sent
+from alerting.notify.channels.receipts import GIVEN_UP, after, for_fallback, receipts_of
+from deckwatch.runtime.backoff import Backoff
+from deckwatch.runtime.clock import Clock
+from deckwatch.runtime.faults import Retry
+
+log = logging.getLogger(__name__)
+
+Receivers = Mapping[str, tuple[Integration, ...]]
+Key = tuple[str, str]
+"""(receiver, integration)"""
+
+
+class DeliveryPolicy(msgspec.Struct, frozen=True):
+    """`fallback`: the receiver that is told when a message was refused, given up, or has waited for
+    `fallback_after_s`; empty: nobody is. It must be one of the receivers."""
+
+    retry_most_s: float = 60.0
+    give_up_after_s: float = 259_200.0
+    fallback: str = ""
+    fallback_after_s: float = 300.0
+
+
+class _Worker(msgspec.Struct):
+    """`integration` is None once the configuration has it no longer: then the worker ends, after its last try."""
+
+    integration: Integration | None
+    changed: asyncio.Event
+    runs: bool = False
+
+
+class Delivery:
+    """Workers live in `run`. `wake` tells them that the outbox has something new, `configure` gives them other
+    integrations: a try that is on its way ends with the old one."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        receivers: Receivers,
+        clock: Clock,
+        metrics: DeliveryMetrics,
+        policy: DeliveryPolicy = DeliveryPolicy(),  # noqa: B008 - frozen
+    ) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._metrics = metrics
+        self._policy = policy
+        self._workers: dict[Key, _Worker] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._receivers: Receivers = {}
+        self.configure(receivers, policy)
+
+    def wake(self) -> None:
+        for worker in self._workers.values():
+            worker.changed.set()
+
+    def configure(self, receivers: Receivers, policy: DeliveryPolicy) -> None:
+        """May be called at any time."""
+        self._policy = policy
+        self._receivers = receivers
+        wanted = {(name, one.name): one for name, integrations in receivers.items() for one in integrations}
+        for key in self._workers.keys() | wanted.keys():
+            worker = self._workers.setdefault(key, _Worker(None, asyncio.Event()))
+            worker.integration = wanted.get(key)
+            worker.changed.set()
+            self._start_or_drop(key, worker)
+
+    async def run(self) -> None:
+        """Until it is cancelled. A message whose try is cut off is sent again, with the same key, after a restart."""
+        for receiver, integration in self._outbox.queue_lengths().keys() - self._workers.keys():
+            log.warning("the outbox holds messages for %s %s, which is no longer configured", receiver, integration)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for key, worker in list(self._workers.items()):
+                    self._start_or_drop(key, worker)
+                await asyncio.Event().wait()  # without receivers too
+        finally:
+            self._tasks = None
+            for worker in self._workers.values():
+                if worker.integration is not None:
+                    await worker.integration.close()
+
+    # Workers --------------------------------------------------------------------------------------------------------
+
+    def _start_or_drop(self, key: Key, worker: _Worker) -> None:
+        if worker.runs:
+            return
+        if worker.integration is None:
+            del self._workers[key]
+        elif self._tasks is not None:
+            worker.runs = True
+            self._tasks.create_task(self._work(key, worker), name=f"deliver to {' '.join(key)}")
+
+    async def _work(self, key: Key, worker: _Worker) -> None:
+        """Each integration is closed here, after the try that may be on its way when another takes its place."""
+        while (integration := worker.integration) is not None:
+            backoff = Backoff(first_s=0.5, most_s=self._policy.retry_most_s)
+            while worker.integration is integration:
+                await self._turn(key, worker, integration, backoff)
+            await integration.close()
+        worker.runs = False
+        self._start_or_drop(key, worker)
+
+    async def _turn(self, key: Key, worker: _Worker, integration: Integration, backoff: Backoff) -> None:
+        try:
+            delivered = await self._deliver_next(key, worker, integration)
+        except Retry as fault:
+            if backoff.failures == 0:
+                log.warning("receiver %s: %s; it is tried again", key[0], fault)
+            await self._pause(worker, integration, backoff.next_s(fault.after_s))
+        except Exception:  # a full disk or a fault of ours over one message ends neither alerting nor the collector
+            if backoff.failures == 0:
+                log.exception("messages to %s %s are held up; they are tried again", *key)
+            await self._pause(worker, integration, backoff.next_s())
+        else:
+            if delivered and backoff.failures:
+                log.info("receiver %s %s takes messages again", *key)
+            if delivered:
+                backoff.reset()
+
+    async def _pause(self, worker: _Worker, integration: Integration, wait_s: float) -> None:
+        """Ends early where the integration is another one now."""
+        until = self._clock.monotonic() + wait_s
+        while worker.integration is integration and (left := until - self._clock.monotonic()) > 0:
+            await self._until_changed(worker, left)
+
+    async def _until_changed(self, worker: _Worker, wait_s: float) -> None:
+        worker.changed.clear()
+        waits = [asyncio.ensure_future(worker.changed.wait()), asyncio.ensure_future(self._clock.sleep(wait_s))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    # One message ----------------------------------------------------------------------------------------------------
+
+    async def _deliver_next(self, key: Key, worker: _Worker, integration: Integration) -> bool:
+        """Has the service answered? Raises Retry."""
+        worker.changed.clear()
+        self._metrics.waiting.labels(*key).set(self._outbox.queue_lengths().get(key, 0))
+        queued = self._outbox.next(*key)
+        if queued is None:
+            await worker.changed.wait()
+            return False
+        wait_s = integration.wait_s(self._clock.monotonic())
+        if wait_s > 0:  # the service's rate limit; another message may be due by then
+            await self._pause(worker, integration, wait_s)
+            return False
+        await self._deliver(integration, queued)
+        return True
+
+    async def _deliver(self, integration: Integration, queued: Queued) -> None:
+        """Raises Retry where the message is still to be delivered."""
+        notification = queued.notification
+        self._metrics.attempts.labels(notification.receiver, notification.integration).inc()
+        self._outbox.tried(queued, self._clock.now_ns())
+        sent = await integration.send(notification)
+        waited_s = (self._clock.now_ns() - notification.created_ns) / 1e9
+        if sent.outcome is Outcome.RETRY and waited_s < self._policy.give_up_after_s:
+            self._keep(queued, sent, waited_s)
+            raise Retry(_problem(sent), after_s=sent.retry_after_s)
+        self._finish(queued, sent)
+
+    def _keep(self, queued: Queued, sent: Sent, waited_s: float) -> None:
+        """It stays in the outbox; what has become of it so far is kept, and the fallback receiver may be due."""
+        left = after(queued.notification, sent)
+        instead: tuple[Notification, ...] = ()
+        refused = any(answer.outcome is Outcome.REFUSED for answer in sent.answers)
+        if (refused or waited_s >= self._policy.fallback_after_s) and not left.fell_back:
+            instead = self._instead(queued.notification, sent)
+            left = msgspec.structs.replace(left, fell_back=True) if instead else left
+        if left == queued.notification:
+            return
+        done = [answer for answer in sent.answers if answer.outcome is not Outcome.RETRY]
+        receipts = receipts_of(queued, done, self._clock.now_ns(), fallback=self._policy.fallback if instead else "")
+        self._outbox.replace(queued, left, receipts, instead)
+        self._count(receipts)
+        if instead:
+            self.wake()
+
+    def _finish(self, queued: Queued, sent: Sent) -> None:
+        notification = queued.notification
+        instead = () if notification.fell_back else self._instead(notification, sent)
+        told = self._policy.fallback if instead or notification.fell_back else ""
+        receipts = receipts_of(queued, sent.answers, self._clock.now_ns(), given_up=True, fallback=told)
+        self._outbox.finish(queued, receipts, instead)
+        self._count(receipts)
+        for receipt in receipts:
+            if not receipt.delivered:
+                _complain(receipt, told)
+        if instead:
+            self.wake()
+
+    def _instead(self, notification: Notification, sent: Sent) -> tuple[Notification, ...]:
+        names = [one.name for one in self._receivers.get(self._policy.fallback, ())]
+        return for_fallback(notification, sent, self._policy.fallback, names, self._clock.now_ns())
+
+    def _count(self, receipts: tuple[Receipt, ...]) -> None:
+        for receipt in receipts:
+            self._metrics.sent.labels(receipt.receiver, receipt.integration, receipt.outcome).inc()
+            if receipt.delivered:
+                waited_s = (receipt.ended_ns - receipt.created_ns) / 1e9
+                self._metrics.latency.labels(receipt.receiver, receipt.integration).observe(waited_s)
+
+
+def _problem(sent: Sent) -> str:
+    errors = dict.fromkeys(answer.error for answer in sent.answers if answer.outcome is Outcome.RETRY)
+    return "; ".join(error for error in errors if error) or "it was not delivered"
+
+
+def _complain(receipt: Receipt, told: str) -> None:
+    how = "given up, it could not be delivered for too long" if receipt.outcome == GIVEN_UP else "refused"
+    log.error(
+        "receiver %s %s: the message about %s is %s: %s%s",
+        receipt.receiver,
+        receipt.integration,
+        receipt.group_key,
+        how,
+        receipt.error,
+        f"; {told} is told instead" if told else "",
+    )
