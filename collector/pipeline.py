@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -84,6 +85,7 @@ class Pipeline:
         self._applier = Applier(self._waiting, parser, store, registry, replay_until=journal.durable_seq)
         self._applied_seq = store.committed_seq  # as the event loop knows it: the applier may be a group ahead
         self._sealed_at = clock.monotonic()
+        self._full_at = -math.inf  # when memory was full enough to be sealed
         self._acked_bytes = 0
         self._arrival = asyncio.Event()
         self._caught_up = asyncio.Event()
@@ -326,10 +328,11 @@ class Pipeline:
     def _seal_is_due(self) -> bool:
         if self._sealing is not None and not self._sealing.done():
             return False
-        age_s = self._clock.monotonic() - self._sealed_at
-        settings = self._store.settings
-        behind = self._applied_seq > self._store.committed_seq
-        return self._waiting_bytes() >= settings.seal_bytes or (behind and age_s >= settings.seal_age_s)
+        settings, now = self._store.settings, self._clock.monotonic()
+        if self._waiting_bytes() >= settings.seal_bytes:
+            self._full_at = now
+            return True
+        return self._applied_seq > self._store.committed_seq and now - self._sealed_at >= settings.seal_age_s
 
     async def _begin_seal(self) -> None:
         """Nothing where one goes on: a second one would take the first one's place before that is committed."""
@@ -386,7 +389,7 @@ class Pipeline:
                 await self._begin_seal()
             try:
                 await loop.run_in_executor(self._maintenance, self._store.retain)
-                await loop.run_in_executor(self._maintenance, self._store.compact_all)
+                await loop.run_in_executor(self._maintenance, self._compact)
                 seen_before_ns = self._clock.now_ns() - int(self._forget_streams_s * 1e9)
                 forgotten = await loop.run_in_executor(
                     self._maintenance, self._store.manifest.forget_streams, seen_before_ns
@@ -403,6 +406,11 @@ class Pipeline:
                 if failing:
                     log.warning("store: maintenance works again")
                 failing = False
+
+    def _compact(self) -> None:
+        """Not beside a burst, whose sealings need the processor and memory more; but a burst may last."""
+        calm = self._clock.monotonic() - self._full_at >= self._store.settings.compaction_calm_s
+        (self._store.compact_all if calm else self._store.compact_overdue)()
 
     # End -------------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from collector.pipeline import Pipeline
 from collector.records import RecordFrame
 from collector.store.embedded.manifest import Sealed
 from collector.store.embedded.settings import EmbeddedStoreSettings
-from collector.store.embedded.store import EmbeddedStore
+from collector.store.embedded.store import MOST_SMALL, EmbeddedStore
 from deckwatch.runtime.clock import SystemClock
 from deckwatch.runtime.faults import Retry
 from deckwatch.wire.codec import BatchCompressor
@@ -177,6 +177,33 @@ async def test_lines_without_text_are_sealed_before_their_rows_fill_the_memory(t
     await rig.offer(b"\n" * 10_000)
     await rig.apply()
     assert rig.pipeline._sealing is not None
+    await rig.close()
+
+
+async def _many_sealings(rig: Rig, count: int) -> None:
+    for number in range(count):
+        await rig.offer(b"%d " % number + b"x" * (1 << 20))
+        await rig.apply()
+        if rig.pipeline._sealing is not None:
+            await rig.pipeline._sealing
+
+
+async def test_segments_are_put_together_once_the_burst_is_over(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, seal_bytes=1 << 20, compaction_calm_s=0.3)
+    await _many_sealings(rig, 6)
+    rig.pipeline._compact()
+    assert len(rig.store.segment_rows) == 6
+    await asyncio.sleep(0.3)
+    rig.pipeline._compact()
+    assert len(rig.store.segment_rows) == 1
+    await rig.close()
+
+
+async def test_a_burst_that_lasts_leaves_no_more_than_some_segments_behind(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, seal_bytes=1 << 20, compaction_bytes=2 << 20, compaction_calm_s=3600)
+    await _many_sealings(rig, MOST_SMALL + 3)
+    rig.pipeline._compact()
+    assert MOST_SMALL - 3 <= len(rig.store.segment_rows) <= MOST_SMALL + 1
     await rig.close()
 
 

@@ -44,6 +44,13 @@ class EmbeddedStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
         int,
         msgspec.Meta(ge=0, description="Segments with less text than this are put together (bytes; 0: never)"),
     ] = 64 << 20
+    compaction_calm_s: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            description="Segments are put together once memory was not full for so long, or 32 of them wait (seconds)",
+        ),
+    ] = 30.0
     zstd_level: Annotated[int, msgspec.Meta(ge=1, le=19, description="Compression of Parquet segments")] = 1
     read_threads: Annotated[
         int, msgspec.Meta(ge=0, le=64, description="Blocks that one search reads at a time (0: one a core)")

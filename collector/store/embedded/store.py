@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 _ROW_BYTES = 64
 """What a row takes in memory beside its text."""
+MOST_SMALL = 32
+"""So many segments may wait for a calm moment to be put together."""
 
 
 class Sealing(msgspec.Struct, frozen=True):
@@ -379,6 +381,14 @@ class EmbeddedStore:
     def compact_all(self) -> None:
         while self.compact():
             pass
+
+    def compact_overdue(self) -> None:
+        """What a long burst leaves behind it: as long as more than `MOST_SMALL` segments wait to be put together."""
+        while self._small() > MOST_SMALL and self.compact():
+            pass
+
+    def _small(self) -> int:
+        return sum(row.text_bytes < self.settings.compaction_bytes for row in self._rows.values())
 
     def compact(self) -> bool:
         """Put one run of small segments of a tenant and day together; was there any?"""
