@@ -17,10 +17,18 @@ from alerting.templates.numbers import humanize_duration
 from alerting.templates.texts import TEXT_FUNCTIONS
 from alerting.templates.values import Datum, FunctionFailed, SafeHtml, as_text, as_texts, text_of, type_of
 
+_WORD = re.compile(r"\w+(?:['’.:·]\w+)*")
+"""As UAX #29 parts words: a stop or an apostrophe between two letters parts none."""
+
 
 def title(text: Datum) -> str:
     """golang.org/x/text/cases.Title: the first letter of each word large, the others small."""
-    return re.sub(r"[^\W_][\w'’]*", lambda word: word[0][0].upper() + word[0][1:].lower(), as_text(text))
+    return _WORD.sub(lambda word: _titled(word.group().lower()), as_text(text))
+
+
+def _titled(word: str) -> str:
+    first = next((place for place, mark in enumerate(word) if mark.isalpha()), 0)
+    return word[:first] + word[first : first + 1].title() + word[first + 1 :]
 
 
 def date(layout: Datum, moment: Datum) -> str:
@@ -99,7 +107,7 @@ def bound_functions(dialect: Dialect, language: Language, now_ns: int, time_zone
     words = WORDS[language]
     made = SafeHtml if dialect in (Dialect.HTML, Dialect.TELEGRAM_HTML) else str
     return {
-        "since": lambda moment: Duration(now_ns - _moment(moment).ns),
+        "since": lambda moment: Moment(now_ns).methods()["Sub"](_moment(moment)),
         "now": lambda: Moment(now_ns),
         "say": lambda name: words[as_text(name)],
         "when": lambda moment: Moment(_moment(moment).ns, time_zone).format("2006-01-02 15:04:05 MST"),

@@ -270,7 +270,8 @@ class Execution:
 
     def _field(self, path: Path | Chain, value: Datum, field: str) -> Datum:
         if type(value) is dict:  # most fields are labels
-            return value.get(field, "")
+            text: Datum = value.get(field, "")
+            return text
         method = _methods(value).get(field)
         if method is not None:
             return self._invoke(path, field, method, ())

@@ -7,10 +7,10 @@ recognised by the attribute's name), title and textarea, script, style, comments
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from enum import StrEnum
-from urllib.parse import quote
 
 from alerting.templates.values import Datum, SafeHtml, text_of
 
@@ -39,7 +39,7 @@ class HtmlSink:
         self._element = ""
         self._attribute = ""
         self._quote = ""
-        self._value = ""  # of the attribute, as far as it was written
+        self._value = ""  # of the attribute, or the text of a script, as far as it was written
 
     def whole(self) -> str:
         return "".join(self.parts)
@@ -47,39 +47,42 @@ class HtmlSink:
     def value(self, value: Datum) -> None:
         escaped = self._escaped(value)
         self.parts.append(escaped)
-        if self._place is _Place.ATTRIBUTE:
+        if self._place in (_Place.ATTRIBUTE, _Place.RAW):
             self._value += escaped
         elif isinstance(value, SafeHtml):
             self._follow(escaped)
 
     def text(self, text: str) -> None:
         """Comments of HTML are left out, as Go does."""
-        at = 0
-        for found in re.finditer(r"<!--.*?-->", text, re.DOTALL):
-            if self._place is _Place.TEXT:
-                self._write(text[at : found.start()])
-                at = found.end()
-        self._write(text[at:])
-
-    def _write(self, text: str) -> None:
-        self.parts.append(text)
-        self._follow(text)
+        while text:
+            before = self._place
+            rest = self._step(text)
+            passed = text[: len(text) - len(rest)]
+            if self._place is _Place.COMMENT and before is _Place.TEXT:
+                passed = passed.removesuffix("<!--")
+            if before is not _Place.COMMENT:
+                self.parts.append(passed)
+            text = rest
 
     # Where the output has come to -----------------------------------------------------------------------------------
 
     def _follow(self, text: str) -> None:
         while text:
-            match self._place:
-                case _Place.TEXT:
-                    text = self._in_text(text)
-                case _Place.COMMENT:
-                    text = self._until(text, "-->", _Place.TEXT)
-                case _Place.RAW:
-                    text = self._in_raw(text)
-                case _Place.TAG:
-                    text = self._in_tag(text)
-                case _Place.ATTRIBUTE:
-                    text = self._in_attribute(text)
+            text = self._step(text)
+
+    def _step(self, text: str) -> str:
+        """What is left behind the next change of place."""
+        match self._place:
+            case _Place.TEXT:
+                return self._in_text(text)
+            case _Place.COMMENT:
+                return self._until(text, "-->", _Place.TEXT)
+            case _Place.RAW:
+                return self._in_raw(text)
+            case _Place.TAG:
+                return self._in_tag(text)
+            case _Place.ATTRIBUTE:
+                return self._in_attribute(text)
 
     def _until(self, text: str, mark: str, after: _Place) -> str:
         at = text.find(mark)
@@ -102,6 +105,7 @@ class HtmlSink:
     def _in_raw(self, text: str) -> str:
         found = re.search(rf"</{self._element}\b", text, re.IGNORECASE)
         if found is None:
+            self._value += text
             return ""
         self._place, self._element = _Place.TAG, ""
         return text[found.end() :]
@@ -111,7 +115,7 @@ class HtmlSink:
         if found is None:
             return ""
         if found[1]:
-            self._place = _Place.RAW if self._element in _RAW else _Place.TEXT
+            self._place, self._value = _Place.RAW if self._element in _RAW else _Place.TEXT, ""
         elif found[3]:
             self._attribute = found[3].lower()
         elif found[4]:
@@ -144,7 +148,7 @@ class HtmlSink:
 
     def _escaped_raw(self, value: Datum) -> str:
         if self._element == "script":
-            return script_value(value)
+            return script_value(value, self._value)
         if self._element == "style":
             return css_value(text_of(value))
         return escape_text(text_of(value))
@@ -156,14 +160,14 @@ class HtmlSink:
         elif name == "style":
             text = css_value(text)
         elif name.startswith("on"):
-            text = script_value(text)
+            text = script_value(text, html.unescape(self._value))
         escaped = escape_text(text)
         return escaped if self._quote else re.sub(r"[\s=`]", lambda mark: f"&#{ord(mark.group())};", escaped)
 
     def _url(self, text: str) -> str:
         """At its start the scheme is looked at; in a query everything but letters is encoded."""
         if "?" in self._value or "#" in self._value:
-            return quote(text, safe="")
+            return _percent(text, "")
         if not self._value.strip():
             scheme, colon, _ = text.partition(":")
             if colon and "/" not in scheme and scheme.lower() not in _SAFE_SCHEMES:
@@ -178,17 +182,37 @@ def escape_text(text: str) -> str:
 
 def normalized_url(text: str) -> str:
     """What may not stand in a URL is encoded, what is encoded already stays."""
-    kept = quote(text, safe="!#$%&*+,-./:;=?@[]_~")
-    return re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", kept)
+    return re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", _percent(text, "!#$%&*+,/:;=?@[]"))
 
 
-def script_value(value: Datum) -> str:
-    """A JSON value that ends no script."""
+def _percent(text: str, kept: str) -> str:
+    return re.sub(
+        rf"[^A-Za-z0-9._~{re.escape(kept)}-]",
+        lambda mark: "".join(f"%{byte:02x}" for byte in mark.group().encode()),
+        text,
+    )
+
+
+def script_value(value: Datum, before: str = "") -> str:
+    """A JSON value that ends no script; inside of a quoted text what goes on with it."""
     if value is None:
         return "null"
-    text = json.dumps(value if isinstance(value, str | bool | int | float) else text_of(value), ensure_ascii=False)
-    marks = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "'": "\\u0027", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-    return "".join(marks.get(mark, mark) for mark in text)
+    plain = value if isinstance(value, bool | int | float) else text_of(value)
+    quoted = json.dumps(text_of(value) if _open_quote(before) else plain, ensure_ascii=False)
+    marks = {mark: f"\\u{ord(mark):04x}" for mark in "<>&'+`\u2028\u2029"}
+    text = "".join(marks.get(mark, mark) for mark in quoted)
+    return text[1:-1].replace('\\"', "\\u0022").replace("/", "\\/") if _open_quote(before) else text
+
+
+def _open_quote(script: str) -> str:
+    """The quotation mark that is open at the end of a script's text."""
+    opened = ""
+    for mark in re.findall(r"\\.|[\"'`]", script, re.DOTALL):
+        if mark == opened:
+            opened = ""
+        elif not opened and mark in ("'", '"', "`"):
+            opened = mark
+    return opened
 
 
 def css_value(text: str) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ZERO_NS = -62_135_596_800_000_000_000
 """Go's zero time, 0001-01-01T00:00:00Z."""
+_SHORTEST_NS, _LONGEST_NS = -(2**63), 2**63 - 1
+"""Go's durations end here, after 292 years."""
 _SECOND = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
@@ -93,7 +95,7 @@ class Moment(msgspec.Struct, frozen=True):
             "UTC": lambda: Moment(self.ns),
             "Local": lambda: self,
             "Add": lambda by: Moment(self.ns + (by.ns if isinstance(by, Duration) else by), self.zone),
-            "Sub": lambda other: Duration(self.ns - other.ns),
+            "Sub": lambda other: Duration(max(_SHORTEST_NS, min(self.ns - other.ns, _LONGEST_NS))),
             "Before": lambda other: self.ns < other.ns,
             "After": lambda other: self.ns > other.ns,
             "Equal": lambda other: self.ns == other.ns,
@@ -110,10 +112,8 @@ class Moment(msgspec.Struct, frozen=True):
             "Minute": lambda: wall.minute,
             "Second": lambda: wall.second,
             "Nanosecond": lambda: self.nanosecond,
-            "Round": lambda unit: Moment(Duration(self.ns - ZERO_NS)._to(unit, rounded=True).ns + ZERO_NS, self.zone),
-            "Truncate": lambda unit: Moment(
-                Duration(self.ns - ZERO_NS)._to(unit, rounded=False).ns + ZERO_NS, self.zone
-            ),
+            "Round": lambda unit: self._to(unit, rounded=True),
+            "Truncate": lambda unit: self._to(unit, rounded=False),
             "String": lambda: str(self),
         }
 

@@ -53,8 +53,8 @@ def deliver(mail: Mail, server: Smarthost, login: Login, tls: ssl.SSLContext) ->
         raise Retry(f"{where}: TLS fails: {error.reason or error}") from None
     except TimeoutError:
         raise Retry(f"{where} did not answer within {server.timeout_s:g} s") from None
-    except (smtplib.SMTPException, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+    except OSError as error:  # SMTPException is one
+        reason = error.strerror or str(error) or type(error).__name__
         raise Retry(f"{where} can't be reached: {one_line(reason)}") from None
 
 
