@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import getpass
+import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import click
 
+from deckwatch.json_client import JsonClient
+from deckwatch.logs.target import find_target
+from deckwatch.runtime.tls import ClientTls
+
+T = TypeVar("T")
+C = TypeVar("C", bound=JsonClient)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FILE = click.Path(path_type=Path)
@@ -31,3 +40,34 @@ def asks_a_collector(function: F) -> F:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
+
+
+class Where(TypedDict):
+    """What these options give."""
+
+    tenant: str
+    collector: str | None
+    token_file: Path | None
+    ca_file: Path | None
+    cert_file: Path | None
+    key_file: Path | None
+
+
+def asked(client: type[C], ask: Callable[[C], Awaitable[T]], where: Where) -> T:
+    """The answer of the collector that the options name. Raises Unusable, Reject, Retry."""
+    tls = ClientTls(where["ca_file"], where["cert_file"], where["key_file"])
+    target = find_target(where["collector"], where["token_file"], os.environ, tls)
+
+    async def run() -> T:
+        async with client(target, where["tenant"]) as opened:
+            return await ask(opened)
+
+    return asyncio.run(run())
+
+
+def this_user() -> str:
+    """Who calls the command, for what remembers it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}"

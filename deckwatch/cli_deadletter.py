@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import os
 import sys
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Unpack
 
 import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from deckwatch.cli_client import asks_a_collector
+from deckwatch.cli_client import Where, asked, asks_a_collector
 from deckwatch.deadletters.client import DeadLetterClient, Letter, Shown
-from deckwatch.logs.target import find_target
 from deckwatch.runtime.faults import Unusable
-from deckwatch.runtime.tls import ClientTls
-
-T = TypeVar("T")
-Asked = Callable[[DeadLetterClient], Coroutine[Any, Any, T]]
 
 _FORMATS = ("docker-json", "cri", "plain", "frames")
 
@@ -39,13 +30,13 @@ def deadletter() -> None:
 @click.option("--since", metavar="TIME", default="", help="Only those received since then: 1h, 2026-01-31T12:00:00Z.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @asks_a_collector
-def list_(since: str, as_json: bool, **where: Any) -> None:
+def list_(since: str, as_json: bool, **where: Unpack[Where]) -> None:
     """List dead letters, oldest first."""
 
     async def ask(client: DeadLetterClient) -> list[Letter]:
         return [letter async for letter in client.letters(since)]
 
-    letters = _asked(ask, **where)
+    letters = asked(DeadLetterClient, ask, where)
     if as_json:
         for letter in letters:
             click.echo(msgspec.json.encode(letter).decode())
@@ -58,7 +49,7 @@ def list_(since: str, as_json: bool, **where: Any) -> None:
         for letter in letters:
             click.echo("\t".join(_columns(letter)))
         return
-    table = Table("ID", "RECEIVED", "HOST", "FROM", "BYTES", "TRIED", "REASON", box=None, pad_edge=False)
+    table = Table("ID", "RECEIVED", "HOST", "FROM", "SPAN", "BYTES", "TRIED", "REASON", box=None, pad_edge=False)
     for letter in letters:
         table.add_row(*_columns(letter))
     console.print(table)
@@ -69,9 +60,9 @@ def list_(since: str, as_json: bool, **where: Any) -> None:
 @click.option("--raw", is_flag=True, help="Only its bytes, as they came.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, the bytes as text and in base64.")
 @asks_a_collector
-def show(id_: str, raw: bool, as_json: bool, **where: Any) -> None:
+def show(id_: str, raw: bool, as_json: bool, **where: Unpack[Where]) -> None:
     """Show a dead letter with its bytes."""
-    letter = _asked(lambda client: client.show(id_), **where)
+    letter = asked(DeadLetterClient, lambda client: client.show(id_), where)
     if raw:
         sys.stdout.buffer.write(base64.b64decode(letter.payload.base64))
     elif as_json:
@@ -85,10 +76,10 @@ def show(id_: str, raw: bool, as_json: bool, **where: Any) -> None:
 @click.option("--all", "every", is_flag=True, help="All of them.")
 @click.option("--as", "as_", type=click.Choice(_FORMATS), help="Read it as this instead of what it claimed to be.")
 @asks_a_collector
-def retry(ids: tuple[str, ...], every: bool, as_: str | None, **where: Any) -> int:
+def retry(ids: tuple[str, ...], every: bool, as_: str | None, **where: Unpack[Where]) -> int:
     """Try again: each becomes records exactly once, or stays. Exit code 1 where one stays."""
     _either(ids, every)
-    done = _asked(lambda client: client.retry(ids, as_ or ""), **where)
+    done = asked(DeadLetterClient, lambda client: client.retry(ids, as_ or ""), where)
     for failure in done.failures:
         click.echo(f"{failure.id} stays: {failure.error}", err=True)
     click.echo(f"{done.stored} became {done.records} records, {done.failed} stay")
@@ -99,10 +90,10 @@ def retry(ids: tuple[str, ...], every: bool, as_: str | None, **where: Any) -> i
 @click.argument("ids", metavar="ID...", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All of them.")
 @asks_a_collector
-def delete(ids: tuple[str, ...], every: bool, **where: Any) -> None:
+def delete(ids: tuple[str, ...], every: bool, **where: Unpack[Where]) -> None:
     """Delete for good. The account of their streams says that they were."""
     _either(ids, every)
-    click.echo(f"{_asked(lambda client: client.delete(ids), **where).deleted} deleted")
+    click.echo(f"{asked(DeadLetterClient, lambda client: client.delete(ids), where).deleted} deleted")
 
 
 def _either(ids: tuple[str, ...], every: bool) -> None:
@@ -110,29 +101,11 @@ def _either(ids: tuple[str, ...], every: bool) -> None:
         raise Unusable("which? Give the ids that `deckwatch deadletter list` shows, or --all")
 
 
-def _asked(
-    ask: Asked[T],
-    *,
-    tenant: str,
-    collector: str | None,
-    token_file: Path | None,
-    ca_file: Path | None,
-    cert_file: Path | None,
-    key_file: Path | None,
-) -> T:
-    target = find_target(collector, token_file, os.environ, ClientTls(ca_file, cert_file, key_file))
-
-    async def run() -> T:
-        async with DeadLetterClient(target, tenant) as client:
-            return await ask(client)
-
-    return asyncio.run(run())
-
-
 def _columns(letter: Letter) -> tuple[str, ...]:
     origin = letter.container or letter.source
     reason = " ".join(letter.reason.split())
-    return letter.id, letter.received, letter.host, origin, str(letter.bytes), str(letter.attempts), reason
+    span = f"{letter.offset}-{letter.end}"  # of its stream: behind its last byte, as the account and gaps have it
+    return letter.id, letter.received, letter.host, origin, span, str(letter.bytes), str(letter.attempts), reason
 
 
 def _print(letter: Shown) -> None:

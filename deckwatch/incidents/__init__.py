@@ -1,0 +1,1 @@
+"""`deckwatch incidents` and `deckwatch ack`: the client of the collector's incidents."""

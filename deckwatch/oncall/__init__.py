@@ -1,0 +1,1 @@
+"""`deckwatch oncall`: the client of the collector's on-call schedules."""
