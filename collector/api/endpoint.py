@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -21,13 +21,16 @@ NDJSON = "application/x-ndjson"
 JSON = "application/json"
 EVENTS = "text/event-stream"
 _CLIENT_GONE = 499  # nginx's code
+_MOST_BODY_BYTES = 1 << 20
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Parameter(msgspec.Struct, frozen=True):
     name: str
     description: str
     schema: Mapping[str, Any] = msgspec.field(default_factory=lambda: {"type": "string"})
-    place: str = "query"  # or header
+    place: str = "query"  # or header, path
     required: bool = False
 
 
@@ -41,6 +44,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     answers: Mapping[str, Mapping[str, Any]]
     handler: Callable[[Arguments], Awaitable[web.StreamResponse]]
     method: str = "GET"
+    body: type[msgspec.Struct] | None = None  # of the request, as JSON
 
     def route(self) -> web.RouteDef:
         return web.route(self.method, self.path, self.handle)
@@ -77,6 +81,10 @@ class NotFound(Reject):
     """Nothing is there: 404."""
 
 
+class Conflict(Reject):
+    """What is there is not in a state for this: 409."""
+
+
 class Arguments:
     """What a request gives for an endpoint's parameters. Reading raises Reject; an empty value is as good as none."""
 
@@ -90,6 +98,20 @@ class Arguments:
 
     def text(self, name: str, default: str = "") -> str:
         return self.request.query.get(name, "") or default
+
+    def path(self, name: str) -> str:
+        return self.request.match_info[name]
+
+    async def body(self, form: type[T]) -> T:
+        """The request's JSON; no body at all is an empty object. Raises ParameterError."""
+        raw = await self.request.read()
+        if len(raw) > _MOST_BODY_BYTES:
+            raise ParameterError("body", f"{len(raw)} bytes are too many", f"at most {_MOST_BODY_BYTES}")
+        try:
+            return msgspec.json.decode(raw or b"{}", type=form)
+        except msgspec.DecodeError as error:
+            known = ", ".join(field.encode_name for field in msgspec.structs.fields(form))
+            raise ParameterError("body", str(error), f"a JSON object with the fields {known}") from None
 
     def integer(self, name: str, default: int | None, least: int, most: int) -> int:
         text = self.text(name)
@@ -146,4 +168,5 @@ def _refusal(fault: Reject) -> web.Response:
         case ParameterError():
             body |= {"parameter": fault.name, "expected": fault.expected}
             body |= {"suggestion": fault.suggestion} if fault.suggestion else {}
-    return web.json_response(body, status=404 if isinstance(fault, NotFound) else 400)
+    status = 404 if isinstance(fault, NotFound) else 409 if isinstance(fault, Conflict) else 400
+    return web.json_response(body, status=status)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 import deckwatch
@@ -67,6 +69,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "summary": endpoint.summary,
         "description": endpoint.description,
         "parameters": [_parameter(parameter) for parameter in endpoint.parameters],
+        **_body(endpoint),
         "responses": {
             "200": {
                 "description": endpoint.summary,
@@ -78,7 +81,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _operation_id(endpoint: Endpoint) -> str:
-    name = endpoint.path.removeprefix("/api/v1/").replace("/", "_").replace(".", "_").replace("-", "_")
+    name = re.sub(r"[^a-zA-Z0-9]+", "_", endpoint.path.removeprefix("/api/v1/")).strip("_")
     return name if endpoint.method == "GET" else f"{endpoint.method.lower()}_{name}"
 
 
@@ -86,8 +89,17 @@ _FAULTS = {
     "400": "A parameter or the query is not valid.",
     "401": "The bearer token is missing or wrong.",
     "404": "Nothing is there.",
+    "409": "What is there is not in a state for this.",
     "503": "Not now: try again.",
 }
+
+
+def _body(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.body is None:
+        return {}
+    (_,), components = msgspec.json.schema_components([endpoint.body])
+    schema = components[endpoint.body.__name__]
+    return {"requestBody": {"required": bool(schema.get("required")), "content": {JSON: {"schema": schema}}}}
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from deckwatch.wire.model import VERSION, Refusal
 _SCHEME = re.compile(r"^https?://")
 OPEN_PATHS = frozenset({"/healthz"})
 """Probes carry no token, and learn nothing else here."""
+SIGNED_PATHS = "/links/"
+"""Routes below it ask for a signed token in the path instead: they are opened from messages, by browsers and calendars
+that have no other."""
 
 
 def guard(token: Secret | None, *, insecure: bool = False, open_paths: frozenset[str] = OPEN_PATHS) -> Middleware:
@@ -28,7 +31,7 @@ def guard(token: Secret | None, *, insecure: bool = False, open_paths: frozenset
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in open_paths:
+        if request.path in open_paths or _is_signed(request):
             return await handler(request)
         if token is not None and not _carries(request.headers.get("Authorization", ""), token):
             detail = (
@@ -56,6 +59,12 @@ def refusal(
     if retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(retry_after_s)))
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def _is_signed(request: web.Request) -> bool:
+    """By the route that was found, not by the path: `/links/../api` is none of these."""
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical.startswith(SIGNED_PATHS)
 
 
 def _carries(header: str, token: Secret) -> bool:
