@@ -48,8 +48,9 @@ class AlertingApi:
 
     async def notifications(self, request: web.Request) -> web.Response:
         """Receipts of messages to receivers, newest first, and how many wait. Deckwatch's own."""
-        receipts = [msgspec.to_builtins(receipt) for receipt in reversed(self._store.receipts())]
-        return _success({"receipts": receipts, "waiting": self._store.queue_lengths()})
+        tenant = request.query.get("tenant", DEFAULT_TENANT)
+        receipts = [msgspec.to_builtins(receipt) for receipt in reversed(self._store.receipts(tenant))]
+        return _success({"receipts": receipts, "waiting": self._store.waiting(tenant)})
 
 
 class _RuleFilter:

@@ -19,9 +19,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
 from alerting.api import AlertingApi
-from alerting.notify.delivery import Delivery, DeliveryMetrics
-from alerting.notify.notifier import Notifier
-from alerting.notify.receivers import Receiver, receivers
+from alerting.notifications import Notifications
 from alerting.rules.agents import QuietAgents, Replay
 from alerting.rules.asking import reaches_ms
 from alerting.rules.beat import Beat
@@ -54,7 +52,6 @@ from deckwatch.runtime.faults import Unusable
 log = logging.getLogger(__name__)
 
 FORGET_EVERY_S = 60.0
-REPEAT_EVERY_S = 15.0
 
 
 class Alerting:
@@ -85,9 +82,12 @@ class Alerting:
         self._head = head
         self._clock = clock
         self._history = history
-        to = receivers(settings.webhooks)
-        self._receivers = len(to)
         self._store = StateStore(data_dir / "alerts.sqlite")
+        try:
+            self._notifications = Notifications(settings, self._store, clock, registry)
+        except Unusable:
+            self._store.close()
+            raise
         self._log_store = LogMetricStore(data_dir / "logmetrics.sqlite")
         self._log_metrics = LogMetrics(
             self._log_store,
@@ -98,7 +98,6 @@ class Alerting:
             max_series=settings.log_metric_series,
         )
         self._published = Published()
-        self._delivery = self._make_delivery(to, registry)
         self._keeper = Keeper(keep, clock, registry)
         own = (head, *newest)
         self._beat = Beat(own, self._log_metrics, self._keeper, clock, head.tenants)
@@ -113,13 +112,12 @@ class Alerting:
         self._evaluator = Evaluator(
             self._source,
             self._store,
-            self._make_notifier(to),
+            self._notifications.notifier,
             EvaluatorMetrics(registry),
             self._published,
             self._keeper,
             Surroundings(settings.external_labels, settings.external_url),
             queries,
-            self._delivery.wake,
         )
         self._schedule = Schedule(self._evaluator, clock, registry, arrival_gap_s=settings.arrival_gap_s)
         self._api = AlertingApi(self._evaluator, self._store)
@@ -147,33 +145,11 @@ class Alerting:
         """Is a series of that name made here?"""
         return self._published.makes(tenant, name) or self._log_metrics.makes(tenant, name) or self._beat.makes(name)
 
-    def _make_notifier(self, to: tuple[Receiver, ...]) -> Notifier:
-        return Notifier(
-            self._store,
-            to,
-            external_url=self._settings.external_url,
-            external_labels=self._settings.external_labels,
-            repeat_interval_ns=int(self._settings.repeat_interval_s * 1e9),
-        )
-
-    def _make_delivery(self, to: tuple[Receiver, ...], registry: CollectorRegistry) -> Delivery:
-        return Delivery(
-            self._store,
-            to,
-            self._clock,
-            DeliveryMetrics(registry),
-            external_url=self._settings.external_url,
-            timeout_s=self._settings.send_timeout_s,
-            retry_most_s=self._settings.retry_most_s,
-            give_up_after_s=self._settings.give_up_after_s,
-            repeat_interval_ns=int(self._settings.repeat_interval_s * 1e9),
-        )
-
     def consumers(self) -> RecordConsumer:
         return self._log_metrics
 
     def routes(self) -> list[web.RouteDef]:
-        return self._api.routes()
+        return [*self._api.routes(), *self._notifications.routes()]
 
     def families(self, tenant: str, at_ns: int) -> Iterator[Family]:
         """For /metrics: log metrics, ALERTS, recorded series."""
@@ -181,7 +157,12 @@ class Alerting:
         yield from self._published.families(tenant, at_ns)
 
     def reload(self) -> bool:
-        """Read the rule files again, now. False: they can't be used, the log says why, the old ones stay in force."""
+        """Read rule files and Alertmanager's configuration again, now. False: something of it can't be used, the log
+        says why, what was in force before stays so."""
+        routed = self._notifications.reload()
+        return self._reload_rules() and routed
+
+    def _reload_rules(self) -> bool:
         self._seen = look(self._all_globs)
         try:
             self._take(self._load())
@@ -200,17 +181,17 @@ class Alerting:
         if not self._globs:
             return
         rules = self._loaded_rules
-        told = _counted(self._receivers, "receiver") if self._receivers else "nobody is told: give --webhook URL"
+        receivers = self._notifications.receivers
+        told = _counted(receivers, "receiver") if receivers else "nobody is told: give --webhook URL"
         detail = f"{how}{_counted(rules, 'rule')} in {_counted(len(rule_paths(self._globs)), 'file')}; {told}"
         announce(Announced.FINDING, f"Rules: {detail}", what="Rules", reached=True, detail=detail, mend="")
 
     async def run(self) -> None:
         """Until it is cancelled."""
         self._schedule.start()
-        self._delivery.wake()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._delivery.run(), name="notifications")
+                tasks.create_task(self._notifications.run(), name="notifications")
                 tasks.create_task(self._keeper.run(), name="series of rules into the history")
                 tasks.create_task(self._beat.run(), name="own series into the history")
         finally:
@@ -232,7 +213,6 @@ class Alerting:
         self._evaluator.load(rules.groups, self._clock.now_ns())
         self._schedule.set_groups(self._evaluator.groups.values())
         self._schedule.every(self._settings.reload_interval_s, "look at rule files", self._reload_if_changed)
-        self._schedule.every(REPEAT_EVERY_S, "repeat notifications", self._repeat)
         self._schedule.every(FORGET_EVERY_S, "forget old series", self._forget)
         self._good.set(1)
         given = {str(path) for path in rule_paths(self._globs)}
@@ -240,14 +220,13 @@ class Alerting:
         self._loaded.set(sum(len(group.rules) for group in rules.groups))
 
     def _reload_if_changed(self) -> None:
+        self._notifications.reload_if_changed()
         if look(self._all_globs) != self._seen:
-            self.reload()
-
-    def _repeat(self) -> None:
-        self._evaluator.repeat(self._clock.now_ns())
+            self._reload_rules()
 
     def _forget(self) -> None:
         self._head.forget_old(self._clock.now_ns())
+        self._notifications.notifier.forget()
 
 
 def _counted(number: int, what: str) -> str:

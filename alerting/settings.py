@@ -42,7 +42,19 @@ class AlertingSettings(Struct, frozen=True):
     external_labels: Annotated[
         dict[str, str], Meta(description="Labels that every alert gets when it is sent, such as the cluster.")
     ] = {}
-    webhooks: Annotated[tuple[WebhookSettings, ...], Meta(description="Receivers of all alerts.")] = ()
+    alertmanager_config: Annotated[
+        str, Meta(description="Alertmanager's configuration file: routes, receivers, inhibition, time intervals.")
+    ] = ""
+    alertmanager_configs: Annotated[
+        dict[str, str], Meta(description="Such files of single tenants; all others share the one above.")
+    ] = {}
+    utf8_label_names: Annotated[
+        bool,
+        Meta(description="Take any text as a label name of posted alerts and silences, as Alertmanager does by 0.28."),
+    ] = False
+    webhooks: Annotated[
+        tuple[WebhookSettings, ...], Meta(description="Receivers of all alerts, without a configuration file.")
+    ] = ()
     repeat_interval_s: Annotated[
         float, Meta(description="An unchanged group that fires is told again after this time.", ge=1)
     ] = 14_400.0

@@ -1,112 +1,197 @@
-"""From alerts that changed to messages in the outbox. Runs inside the transaction that saves the alerts' states.
-
-In this version every receiver gets every alert, grouped by `alertname`, at once (no group_wait), each change told once.
-"""
+"""From alerts that changed to notifications in the outbox, for every tenant: rules hand their changes in here, inside
+the transaction that saves their states, and the API what others post."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote_plus
 
 import msgspec
 
-from alerting.notify.decide import NotifyReason, Told, reason_to_notify
-from alerting.notify.message import GroupAlert, group_key
-from alerting.notify.receivers import Receiver
-from alerting.rules.state import ALERTNAME, Alert
-from alerting.state_store import Message, StateStore
+from alerting.notify.alerts import AlertRecord
+from alerting.notify.channels.model import Notification, Receipt
+from alerting.notify.dispatch import TENANT_LABEL, Dispatcher
+from alerting.notify.message import fingerprint
+from alerting.notify.metrics import NotifyMetrics
+from alerting.notify.routes import Routing
+from alerting.rules.state import Alert
+from alerting.state_store import StateStore
+from deckwatch.runtime.clock import Clock
 from deckwatch.wire.model import DEFAULT_TENANT, Labels
 
-TENANT_LABEL = "tenant"
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 15.0
+"""At least so often: wall time may jump, and figures are to be fresh."""
+_AGAIN_S = 1.0
+_OBSERVE_EVERY_NS = 5 * 10**9  # figures of alerts: each is compared with every silence
+_LOG_KEPT_NS = 120 * 3600 * 10**9  # of what receivers were told (Alertmanager's --data.retention)
+
+
+class Routings(msgspec.Struct, frozen=True):
+    """Tenants without a configuration of their own share one."""
+
+    shared: Routing
+    tenants: Mapping[str, Routing] = {}
+
+    def of(self, tenant: str) -> Routing:
+        return self.tenants.get(tenant, self.shared)
 
 
 class Notifier:
+    """Lives in one event loop. `wake` tells delivery that the outbox has something new."""
+
     def __init__(
         self,
         store: StateStore,
-        receivers: Iterable[Receiver],
+        routings: Routings,
+        clock: Clock,
+        metrics: NotifyMetrics,
         *,
         external_url: str,
         external_labels: Mapping[str, str],
-        repeat_interval_ns: int,
+        wake: Callable[[], None],
     ) -> None:
         self._store = store
-        self._receivers = tuple(receivers)
+        self._routings = routings
+        self._clock = clock
+        self._metrics = metrics
         self._external_url = external_url
         self._external_labels = dict(external_labels)
-        self._repeat_interval_ns = repeat_interval_ns
+        self._wake = wake
+        self._changed = asyncio.Event()
+        self._observe_at_ns = 0
+        self._dispatchers: dict[str, Dispatcher] = {}
+        store.database.after_each_rollback(self._went_stale)
+        store.finish_listeners.append(self._finished)
+        for tenant in store.alerts.tenants():
+            self.dispatcher(tenant)
 
-    def group_labels(self, tenant: str, alertname: str) -> Labels:
-        tenants = () if tenant == DEFAULT_TENANT else ((TENANT_LABEL, tenant),)
-        return ((ALERTNAME, alertname), *tenants)
+    @property
+    def routings(self) -> Routings:
+        return self._routings
 
-    def group_alert(self, tenant: str, alert: Alert, expression: str, ends_ns: int = 0) -> GroupAlert:
-        """The alert as it is sent: external labels give way to its own."""
-        outside = self._external_labels | ({} if tenant == DEFAULT_TENANT else {TENANT_LABEL: tenant})
-        labels = tuple(sorted({**outside, **dict(alert.labels)}.items()))
-        graph = f"{self._external_url}/graph?g0.expr={quote_plus(expression)}&g0.tab=1" if self._external_url else ""
-        return GroupAlert(labels, alert.annotations, alert.fired_ns, ends_ns, graph)
+    def dispatcher(self, tenant: str) -> Dispatcher:
+        """Made where there was none: for what is to be kept."""
+        return self._dispatchers.setdefault(tenant, self.glance(tenant))
 
-    def tell(
-        self, group_labels: Labels, firing: list[GroupAlert], resolved: list[GroupAlert], now_ns: int
-    ) -> dict[str, NotifyReason]:
-        """Enqueue what each receiver is to be told of a group now: receiver -> why."""
-        reasons: dict[str, NotifyReason] = {}
-        key = group_key(group_labels)
-        for receiver in self._receivers:
-            reason = self._tell_one(receiver, key, group_labels, firing, resolved, now_ns)
-            if reason is not None:
-                reasons[receiver.name] = reason
-        return reasons
-
-    def _tell_one(
-        self,
-        receiver: Receiver,
-        key: str,
-        group_labels: Labels,
-        firing: list[GroupAlert],
-        resolved: list[GroupAlert],
-        now_ns: int,
-    ) -> NotifyReason | None:
-        told = self._store.told(receiver.name, key)
-        known = [alert for alert in resolved if told is not None and alert.fingerprint in told.firing]
-        now = Told(frozenset(a.fingerprint for a in firing), frozenset(a.fingerprint for a in known), now_ns)
-        reason = reason_to_notify(
-            told,
-            now.firing,
-            now.resolved,
-            now_ns,
-            repeat_interval_ns=self._repeat_interval_ns,
-            send_resolved=receiver.send_resolved,
+    def glance(self, tenant: str) -> Dispatcher:
+        """The tenant's dispatcher; of a tenant that has nothing one that is forgotten again."""
+        known = self._dispatchers.get(tenant)
+        if known is not None:
+            known.fresh(self._clock.now_ns())
+            return known
+        return Dispatcher(
+            tenant,
+            self._store,
+            self._routings.of(tenant),
+            self._clock.now_ns(),
+            external_url=self._external_url,
+            wake=self._wake,
+            held=self._metrics.held,
         )
-        if reason is None:
-            return None
-        self._store.save_told(receiver.name, key, now)
-        alerts = (*firing, *known) if receiver.send_resolved else tuple(firing)
+
+    def configure(self, routings: Routings) -> None:
+        self._routings = routings
+        for tenant, dispatcher in self._dispatchers.items():
+            dispatcher.configure(routings.of(tenant), self._clock.now_ns())
+        self._changed.set()
+
+    # Rules ----------------------------------------------------------------------------------------------------------
+
+    def record(self, tenant: str, alert: Alert, expression: str, now_ns: int, ends_ns: int = 0) -> AlertRecord:
+        """The alert as it is sent: external labels give way to its own."""
+        labels = self.labels_of(tenant, {**self._external_labels, **dict(alert.labels)})
+        graph = f"{self._external_url}/graph?g0.expr={quote_plus(expression)}&g0.tab=1" if self._external_url else ""
+        return AlertRecord(
+            fingerprint(labels), labels, alert.annotations, alert.fired_ns, ends_ns, now_ns, graph, by_rule=True
+        )
+
+    def labels_of(self, tenant: str, labels: Mapping[str, str]) -> Labels:
+        """Of an alert of this tenant; whatever it says itself about the tenant gives way."""
+        own = {} if tenant == DEFAULT_TENANT else {TENANT_LABEL: tenant}
+        return tuple(sorted({**labels, **own}.items()))
+
+    def put(self, tenant: str, alerts: Sequence[AlertRecord], now_ns: int) -> list[AlertRecord]:
+        """See Dispatcher.put."""
         if not alerts:
-            return None
-        self._enqueue(receiver, key, Message("", reason.value, group_labels, tuple(alerts), now_ns))
-        return reason
+            return []
+        taken = self.dispatcher(tenant).put(alerts, now_ns)
+        self._changed.set()
+        return taken
 
-    def _enqueue(self, receiver: Receiver, key: str, message: Message) -> None:
-        """While a receiver is away, one message of a group may be on its way; what comes behind it is kept as one."""
-        waiting = self._store.waiting(receiver.name, key)
-        if len(waiting) > 1:
-            last = waiting[-1]
-            merged = _merged(last.message, message)
-            self._store.replace(last, _keyed(receiver, key, merged))
-        else:
-            self._store.enqueue(receiver.name, key, _keyed(receiver, key, message))
+    def refresh(self, tenant: str, alerts: Iterable[AlertRecord]) -> None:
+        for alert in alerts:
+            self.dispatcher(tenant).refresh(alert)
 
+    def reconcile(self, firing: Mapping[str, Sequence[AlertRecord]], now_ns: int) -> None:
+        """Tenant -> the alerts that rules hold firing, all of them."""
+        for tenant in self._dispatchers.keys() | firing.keys():
+            self.dispatcher(tenant).reconcile(firing.get(tenant, ()), now_ns)
+        self._changed.set()
 
-def _merged(older: Message, newer: Message) -> Message:
-    """The newer state of each alert; nothing that the older one told is left untold."""
-    alerts = {alert.labels: alert for alert in (*older.alerts, *newer.alerts)}
-    return msgspec.structs.replace(newer, alerts=tuple(alerts.values()), created_ns=older.created_ns)
+    # Life -----------------------------------------------------------------------------------------------------------
 
+    def changed(self) -> None:
+        """Something was set that may be due earlier than what was waited for."""
+        self._changed.set()
 
-def _keyed(receiver: Receiver, group: str, message: Message) -> Message:
-    """The same message always has the same key, whoever sends it."""
-    content = msgspec.msgpack.encode((receiver.name, group, message.created_ns, message.reason, message.alerts))
-    return msgspec.structs.replace(message, key=hashlib.blake2b(content, digest_size=16).hexdigest())
+    async def run(self) -> None:
+        """Looks at each group when its time has come. Until it is cancelled."""
+        while True:
+            self._changed.clear()
+            try:
+                wait_s = self._look()
+            except sqlite3.Error as error:
+                log.error("groups of alerts can't be looked at, it is tried again: %s", error)
+                wait_s = _AGAIN_S
+            await self._until_changed(wait_s)
+
+    def _look(self) -> float:
+        """How many seconds there is nothing to do."""
+        now_ns = self._clock.now_ns()
+        due: list[int] = []
+        for dispatcher in self._dispatchers.values():
+            dispatcher.flush_due(now_ns)
+            next_ns = dispatcher.next_due_ns(now_ns)
+            due += [] if next_ns is None else [next_ns]
+        if now_ns >= self._observe_at_ns:
+            self._metrics.observe(self._dispatchers.values(), now_ns)
+            self._observe_at_ns = now_ns + _OBSERVE_EVERY_NS
+        return min([LOOK_EVERY_S, *(max(0.0, (next_ns - now_ns) / 1e9) for next_ns in due)])
+
+    async def _until_changed(self, wait_s: float) -> None:
+        waits = [
+            asyncio.create_task(self._changed.wait(), name="alerts changed"),
+            asyncio.create_task(self._clock.sleep(wait_s), name="a group is due"),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    def forget(self) -> None:
+        """Silences that expired long ago, and what receivers were told of groups that are no more."""
+        now_ns = self._clock.now_ns()
+        for dispatcher in self._dispatchers.values():
+            dispatcher.silences.forget(now_ns)
+        longest_ns = max(
+            route.repeat_interval_ns
+            for routing in (self._routings.shared, *self._routings.tenants.values())
+            for route in routing.root.walk()
+        )
+        self._store.log.forget_before(now_ns - max(_LOG_KEPT_NS, 2 * longest_ns))
+
+    def _finished(self, notification: Notification, receipts: Sequence[Receipt]) -> None:
+        dispatcher = self._dispatchers.get(notification.tenant)
+        if dispatcher is not None:
+            dispatcher.finished(notification, receipts)
+
+    def _went_stale(self) -> None:
+        for dispatcher in self._dispatchers.values():
+            dispatcher.went_stale()

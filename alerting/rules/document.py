@@ -62,7 +62,7 @@ class Document:
                 self.fault(node, f"{what} must be a mapping with the fields {', '.join(allowed)}")
             return {}
         fields: Fields = {}
-        for key, value in self._pairs(node):
+        for key, value in self.pairs(node):
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if name not in allowed:
                 self.fault(key, f'unknown field "{name}" in {what}; known are {", ".join(allowed)}')
@@ -72,7 +72,7 @@ class Document:
                 fields[name] = value
         return fields
 
-    def _pairs(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    def pairs(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
         """With what `<<` merges in; a mapping's own keys win over merged ones."""
         own = [pair for pair in node.value if pair[0].tag != "tag:yaml.org,2002:merge"]
         if len(own) < len(node.value):
@@ -107,7 +107,7 @@ class Document:
             self.fault(node, f"{what} must be a mapping of names to texts")
             return []
         found: dict[str, tuple[yaml.Node, str, str]] = {}
-        for key, value in self._pairs(node):
+        for key, value in self.pairs(node):
             name = self.text(key, f"a name in {what}")
             if name in found:
                 self.fault(key, f'"{name}" stands twice in {what}')

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from alerting.notify.message import GroupAlert
+from alerting.notify.alerts import AlertRecord
 from alerting.notify.notifier import Notifier
 from alerting.rules.asking import ask, shape
 from alerting.rules.evaluation import GroupOutcome, RuleOutcome, RuleState, evaluate_group
@@ -24,7 +24,7 @@ from alerting.rules.model import RecordingRule, RuleGroup
 from alerting.rules.published import Published, alert_samples
 from alerting.rules.runs import GroupRun, RuleHealth, RuleRun, runs_of, worth_saving
 from alerting.rules.sources import RuleSource
-from alerting.rules.state import ALERTNAME, Alert, Alerts, AlertState, Change, Surroundings, Transition, clear
+from alerting.rules.state import ALERTNAME, Alert, Alerts, AlertState, Change, Surroundings, Transition
 from alerting.state_store import StateStore
 from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.series import Sample
@@ -60,8 +60,7 @@ class EvaluatorMetrics:
 
 
 class Evaluator:
-    """`compute` for one thread at a time; everything else in the event loop. `told` is called when the outbox has
-    something new."""
+    """`compute` for one thread at a time; everything else in the event loop."""
 
     def __init__(
         self,
@@ -73,7 +72,6 @@ class Evaluator:
         keeper: Keeper,
         around: Surroundings,
         settings: PromqlSettings,
-        told: Callable[[], None],
     ) -> None:
         self._source = source
         self._store = store
@@ -83,7 +81,6 @@ class Evaluator:
         self._keeper = keeper
         self._around = around
         self._settings = settings
-        self._told = told
         self.groups: dict[str, GroupRun] = {}
 
     def load(self, groups: Iterable[RuleGroup], now_ns: int) -> None:
@@ -104,8 +101,9 @@ class Evaluator:
         gone = {key: alerts for key, alerts in known.items() if key not in kept and alerts}
         before_all, self.groups = self.groups, loaded
         try:
-            if gone:
-                self._resolve(gone, now_ns)
+            with self._store.database.transaction():
+                self._store.save_rules(dict.fromkeys(gone, ()))
+                self._notifier.reconcile(self._firing(now_ns), now_ns)
         except sqlite3.Error:
             self.groups = before_all
             raise
@@ -170,24 +168,15 @@ class Evaluator:
             self._metrics.unsaved.inc()
             log.error("states of the rule group %s can't be saved, it stays as it was: %s", group.group.name, error)
             return ()
+        for run in group.rules:
+            changed = self._firing_of(group.group.tenant, run, outcome.now_ns, before[run.key])
+            self._notifier.refresh(group.group.tenant, changed)
         self._publish(group, pairs, outcome.at_ns)
         group.evaluated_ns, group.took_s = outcome.now_ns, outcome.took_s + time.perf_counter() - started
         self._metrics.took.observe(group.took_s)
         for _, transition in changes:
             self._metrics.changes.labels(transition.change.value).inc()
         return tuple(transition for _, transition in changes)
-
-    def repeat(self, now_ns: int) -> None:
-        """Tell again what has fired for long without a change."""
-        names: dict[str, dict[str, list[GroupAlert]]] = {}
-        for group in self.groups.values():
-            for run in group.rules:
-                if run.alerts:
-                    names.setdefault(group.group.tenant, {})[run.rule.name] = []
-        with self._store.database.transaction():
-            told = [self._tell(tenant, of_tenant, now_ns) for tenant, of_tenant in sorted(names.items())]
-        if any(told):
-            self._told()
 
     def alerts(self, tenant: str) -> Iterable[tuple[RuleRun, Alert]]:
         for group in self.groups.values():
@@ -220,35 +209,40 @@ class Evaluator:
             return
         with self._store.database.transaction():
             self._store.save_rules(states)
-            told = self._tell_changes(group.group.tenant, changes, now_ns)
-        if told:
-            self._told()
+            self._notifier.put(group.group.tenant, self._records(group.group.tenant, changes, now_ns), now_ns)
 
-    def _tell_changes(self, tenant: str, changes: Iterable[RuleChange], now_ns: int) -> bool:
-        resolved: dict[str, list[GroupAlert]] = {}
+    def _records(self, tenant: str, changes: Iterable[RuleChange], now_ns: int) -> list[AlertRecord]:
+        """Of alerts that fired or resolved. What another rule holds firing under the same labels has not ended."""
+        records = []
         for expression, change in changes:
-            if change.change in (Change.FIRED, Change.RESOLVED):
-                ended = resolved.setdefault(dict(change.alert.labels)[ALERTNAME], [])
-                if change.change is Change.RESOLVED:
-                    ended.append(self._notifier.group_alert(tenant, change.alert, expression, change.at_ns))
-        return self._tell(tenant, resolved, now_ns)
+            if change.change is Change.FIRED:
+                records.append(self._notifier.record(tenant, change.alert, expression, now_ns))
+            elif change.change is Change.RESOLVED and not self._fires_still(tenant, change.alert):
+                records.append(self._notifier.record(tenant, change.alert, expression, now_ns, change.at_ns))
+        return records
 
-    def _tell(self, tenant: str, resolved: Mapping[str, list[GroupAlert]], now_ns: int) -> bool:
-        """Of alerts with these names: those that have resolved, and all that fire."""
-        firing: dict[str, list[GroupAlert]] = {name: [] for name in resolved}
-        for run, alert in self.alerts(tenant):
-            if run.rule.name in firing and alert.state is AlertState.FIRING:
-                firing[run.rule.name].append(self._notifier.group_alert(tenant, alert, run.rule.text))
-        told = [
-            self._notifier.tell(self._notifier.group_labels(tenant, name), firing[name], ended, now_ns)
-            for name, ended in resolved.items()
-        ]
-        return any(told)
+    def _fires_still(self, tenant: str, alert: Alert) -> bool:
+        name = dict(alert.labels)[ALERTNAME]
+        return any(
+            run.rule.name == name and alert.labels in run.alerts and run.alerts[alert.labels].state is AlertState.FIRING
+            for group in self.groups.values()
+            if group.group.tenant == tenant
+            for run in group.rules
+        )
 
-    def _resolve(self, gone: Mapping[str, Alerts], now_ns: int) -> None:
-        with self._store.database.transaction():
-            self._store.save_rules(dict.fromkeys(gone, ()))
-            for key, alerts in gone.items():
-                ended = [("", transition) for transition in clear(alerts, now_ns).transitions]
-                self._tell_changes(key.split(";", 1)[0], ended, now_ns)
-        self._told()
+    def _firing(self, now_ns: int) -> dict[str, list[AlertRecord]]:
+        firing: dict[str, list[AlertRecord]] = {}
+        for group in self.groups.values():
+            of_tenant = firing.setdefault(group.group.tenant, [])
+            for run in group.rules:
+                of_tenant += self._firing_of(group.group.tenant, run, now_ns)
+        return firing
+
+    def _firing_of(self, tenant: str, run: RuleRun, now_ns: int, before: Alerts | None = None) -> Iterable[AlertRecord]:
+        """`before`: only those whose annotations have changed since."""
+        for labels, alert in run.alerts.items():
+            if alert.state is not AlertState.FIRING:
+                continue
+            if before is not None and (labels not in before or before[labels].annotations == alert.annotations):
+                continue
+            yield self._notifier.record(tenant, alert, run.rule.text, now_ns)

@@ -13,7 +13,6 @@ from alerting.rules.counter_series import CounterSeries
 from alerting.rules.counting import LabelValues
 from deckwatch.runtime.faults import Retry
 
-_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS series (
@@ -23,6 +22,9 @@ CREATE TABLE IF NOT EXISTS series (
 CREATE TABLE IF NOT EXISTS shown (one INTEGER PRIMARY KEY CHECK (one = 1), at_ns INTEGER NOT NULL)
 """
 
+_STEPS = (_SCHEMA, _SCHEMA)
+"""The second version of the format added `shown`."""
+
 _counter_decoder = msgspec.msgpack.Decoder(CounterSeries)
 _values_decoder: msgspec.msgpack.Decoder[LabelValues] = msgspec.msgpack.Decoder(tuple[str, ...])
 
@@ -30,7 +32,7 @@ _values_decoder: msgspec.msgpack.Decoder[LabelValues] = msgspec.msgpack.Decoder(
 class LogMetricStore:
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._database = Database(path, _VERSION, _SCHEMA)
+        self._database = Database(path, _STEPS)
 
     def position(self) -> int:
         """-1 at the very beginning."""

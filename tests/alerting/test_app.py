@@ -139,7 +139,7 @@ class Desk:
 
     async def delivered(self, count: int) -> None:
         """The receiver's answer was noted too: what it was told is told once."""
-        labels = {"receiver": "webhook", "outcome": "delivered"}
+        labels = {"receiver": "webhook", "integration": "webhook[0]", "outcome": "delivered"}
         async with asyncio.timeout(5):
             while self.registry.get_sample_value("deckwatch_alerting_notifications_total", labels) != count:
                 await asyncio.sleep(0.01)

@@ -14,12 +14,12 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from alerting.notify.delivery import Delivery, DeliveryMetrics
-from alerting.notify.message import GroupAlert
-from alerting.notify.notifier import Notifier
-from alerting.notify.receivers import host_of, receivers
-from alerting.notify.webhook import retry_after_s
-from alerting.settings import WebhookSettings
+from alerting.notifications import Notifications
+from alerting.notify.alerts import AlertRecord
+from alerting.notify.channels.http_client import retry_after_s
+from alerting.notify.channels.secrets import host_of
+from alerting.notify.message import fingerprint
+from alerting.settings import AlertingSettings, WebhookSettings
 from alerting.state_store import StateStore
 from deckwatch.runtime.clock import SystemClock
 from deckwatch.runtime.faults import Unusable
@@ -27,8 +27,6 @@ from deckwatch.runtime.settings import Secret
 from tests.fixtures.webhook_receiver import WebhookReceiver, webhook_receiver
 
 S = 1_000_000_000
-HOUR_NS = 3600 * S
-GROUP = (("alertname", "Hot"),)
 
 
 @pytest.fixture
@@ -37,41 +35,39 @@ async def hook() -> AsyncIterator[WebhookReceiver]:
         yield receiver
 
 
-def alert(container: str, ends_ns: int = 0) -> GroupAlert:
-    return GroupAlert((("alertname", "Hot"), ("container", container)), (), S, ends_ns)
+def alert(container: str, ends_ns: int = 0) -> AlertRecord:
+    labels = (("alertname", "Hot"), ("container", container))
+    return AlertRecord(fingerprint(labels), labels, (), S, ends_ns, S, by_rule=True)
 
 
 class Desk:
-    """A notifier and its delivery over one store, as the app makes them."""
+    """Notifications as the app makes them, over one store."""
 
     def __init__(self, path: Path, *webhooks: WebhookSettings, give_up_after_s: float = 3600) -> None:
         self.registry = CollectorRegistry()
         self.store = StateStore(path / "alerts.sqlite")
-        to = receivers(webhooks)
-        self.notifier = Notifier(
-            self.store, to, external_url="http://me", external_labels={}, repeat_interval_ns=4 * HOUR_NS
-        )
-        self.delivery = Delivery(
-            self.store,
-            to,
-            SystemClock(),
-            DeliveryMetrics(self.registry),
+        settings = AlertingSettings(
+            webhooks=webhooks,
             external_url="http://me",
-            timeout_s=0.5,
+            send_timeout_s=0.5,
             retry_most_s=0.2,
             give_up_after_s=give_up_after_s,
-            repeat_interval_ns=4 * HOUR_NS,
         )
+        self.notifications = Notifications(settings, self.store, SystemClock(), self.registry)
 
     def tell(self, firing: list[str], resolved: list[str] | None = None) -> None:
         now_ns = SystemClock().now_ns()
-        ended = [alert(name, now_ns) for name in resolved or []]
-        self.notifier.tell(GROUP, [alert(name) for name in firing], ended, now_ns)
-        self.delivery.wake()
+        alerts = [*map(alert, firing), *(alert(name, now_ns) for name in resolved or [])]
+        self.notifications.notifier.put("default", alerts, now_ns)
+
+    def look(self, at_ns: int) -> None:
+        """As when the clock says so."""
+        self.notifications.notifier.dispatcher("default").flush_due(at_ns)
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.delivery.run())
+        task = asyncio.create_task(self.notifications.run())
+        await asyncio.sleep(0)
         try:
             yield
         finally:
@@ -81,11 +77,11 @@ class Desk:
 
     async def settled(self) -> None:
         async with asyncio.timeout(10):
-            while self.store.queue_lengths():
+            while self.store.waiting():
                 await asyncio.sleep(0.01)
 
     def outcomes(self, outcome: str) -> float | None:
-        labels = {"receiver": "webhook", "outcome": outcome}
+        labels = {"receiver": "webhook", "integration": "webhook[0]", "outcome": outcome}
         return self.registry.get_sample_value("deckwatch_alerting_notifications_total", labels)
 
 
@@ -119,6 +115,7 @@ async def test_only_changes_are_told(tmp_path: Path, hook: WebhookReceiver) -> N
         await hook.wait(2)
         desk.tell(["db"], ["web", "never told"])
         await hook.wait(3)
+        await desk.settled()
         desk.tell([], ["db"])
         got = await hook.wait(4)
         desk.tell([], ["db"])
@@ -181,10 +178,9 @@ async def test_a_refused_message_is_dropped_and_told_again_later(tmp_path: Path,
         await desk.settled()
         assert desk.outcomes("refused") == 1
         now_ns = SystemClock().now_ns()
-        desk.notifier.tell(GROUP, [alert("web")], [], now_ns + 299 * S)
-        assert desk.store.queue_lengths() == {}
-        desk.notifier.tell(GROUP, [alert("web")], [], now_ns + 301 * S)
-        desk.delivery.wake()
+        desk.look(now_ns + 298 * S)
+        assert desk.store.waiting() == {}
+        desk.look(now_ns + 301 * S)
         await hook.wait(2)
     assert desk.store.receipts()[0].code == 400
 
@@ -225,7 +221,7 @@ async def test_while_a_receiver_is_away_nothing_is_left_untold(tmp_path: Path) -
         desk.tell(["a"])
         for number in range(20):
             desk.tell([f"b{number}"], ["a"] if number == 0 else [f"b{number - 1}"])
-        assert desk.store.queue_lengths() == {"webhook": 2}
+        assert desk.store.waiting() == {"webhook": 2}
         async with webhook_receiver(port=int(url.split(":")[2].split("/")[0])) as back:
             first, second = await back.wait(2)
     assert first.alerts == {"a": "firing"}
@@ -240,7 +236,7 @@ async def test_one_receiver_holds_up_no_other(tmp_path: Path, hook: WebhookRecei
         desk.tell(["web"])
         await hook.wait(1, within_s=2)
         async with asyncio.timeout(5):
-            while desk.store.queue_lengths() != {"dead": 1}:
+            while desk.store.waiting() != {"dead": 1}:
                 await asyncio.sleep(0.01)
 
 
@@ -304,13 +300,13 @@ async def test_a_store_that_fails_holds_messages_up_and_ends_nothing(
         await asyncio.sleep(0.1)
         with desk.store.database.transaction() as connection:
             connection.execute("ALTER TABLE outbox RENAME TO away")
-        desk.delivery.wake()
+        desk.notifications._deliveries.wake()
         await asyncio.sleep(0.3)
         with desk.store.database.transaction() as connection:
             connection.execute("ALTER TABLE away RENAME TO outbox")
         desk.tell(["web"])
         await hook.wait(1)
-    assert caplog.text.count("messages to webhook are held up") == 1
+    assert caplog.text.count("messages to webhook webhook[0] are held up") == 1
 
 
 async def test_a_missing_secret_file_is_waited_for(tmp_path: Path, hook: WebhookReceiver) -> None:
@@ -322,15 +318,14 @@ async def test_a_missing_secret_file_is_waited_for(tmp_path: Path, hook: Webhook
         await hook.wait(1)
 
 
-def test_faults_of_receivers_come_together() -> None:
+def test_faults_of_receivers_come_together(tmp_path: Path) -> None:
     with pytest.raises(Unusable) as caught:
-        receivers(
-            [
-                WebhookSettings(),
-                WebhookSettings(name="a", url=Secret("ftp://x")),
-                WebhookSettings(name="a", url=Secret("http://x"), url_file="f"),
-                WebhookSettings(name="b", url=Secret("http://[")),
-            ]
+        Desk(
+            tmp_path,
+            WebhookSettings(),
+            WebhookSettings(name="a", url=Secret("ftp://x")),
+            WebhookSettings(name="a", url=Secret("http://x"), url_file="f"),
+            WebhookSettings(name="b", url=Secret("http://[")),
         )
     lines = str(caught.value).splitlines()
     assert lines == [

@@ -6,11 +6,15 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerting.notify.notifier import Notifier
-from alerting.notify.receivers import receivers
+from alerting.notify.channels.model import Notification, Queued, Receipt
+from alerting.notify.metrics import NotifyMetrics
+from alerting.notify.notifier import Notifier, Routings
+from alerting.notify.routes import IntegrationInfo, Routing
+from alerting.notify.webhook_routing import webhook_route
 from alerting.rules.evaluator import Evaluator, EvaluatorMetrics
 from alerting.rules.files import load_rules
 from alerting.rules.keeping import Keeper
@@ -18,12 +22,10 @@ from alerting.rules.published import Published
 from alerting.rules.runs import GroupRun
 from alerting.rules.sources import RuleSource
 from alerting.rules.state import Change, Surroundings
-from alerting.settings import WebhookSettings
-from alerting.state_store import Receipt, StateStore
+from alerting.state_store import StateStore
 from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.selector import Matcher, MatchOp, Selector
 from deckwatch.runtime.clock import SystemClock
-from deckwatch.runtime.settings import Secret
 from deckwatch.wire.model import Labels, Samples
 from tests.alerting.live_series import Silent, labels, memory
 
@@ -49,23 +51,25 @@ class Desk:
         self.silent: dict[Labels, float] = {}
         self.published = Published()
         self.kept: list[Samples] = []
-        notifier = Notifier(
+        routing = Routing(webhook_route(["r"], 3600 * S), {"r": (IntegrationInfo("webhook[0]", True),)})
+        self.notifier = Notifier(
             self.store,
-            receivers([WebhookSettings(name="r", url=Secret("http://127.0.0.1:1"))]),
+            Routings(routing),
+            SystemClock(),
+            NotifyMetrics(self.registry),
             external_url="http://me",
             external_labels={"cluster": cluster} if cluster else {},
-            repeat_interval_ns=3600 * S,
+            wake=lambda: None,
         )
         self.evaluator = Evaluator(
             self.source,
             self.store,
-            notifier,
+            self.notifier,
             EvaluatorMetrics(self.registry),
             self.published,
             Keeper(self.keep, SystemClock(), self.registry),
             Surroundings({}, "http://me"),
             PromqlSettings(),
-            told=lambda: None,
         )
         self.load(rules)
 
@@ -92,15 +96,47 @@ class Desk:
             f"{dict(c.alert.labels)['alertname']} {dict(c.alert.labels)['room']} {c.change.value}" for c in changes
         )
 
-    def told(self) -> list[dict[str, str]]:
-        """Each waiting message: room -> status, in their order."""
+    def queued(self) -> list[Queued]:
+        """Each waiting message, in their order."""
         with self.store.database.transaction() as connection:
-            keys = [key for (key,) in connection.execute("SELECT DISTINCT group_key FROM outbox ORDER BY id")]
-        waiting = sorted((one for key in keys for one in self.store.waiting("r", key)), key=lambda one: one.id)
+            rows = connection.execute("SELECT id, notification, attempts FROM outbox ORDER BY id").fetchall()
+        return [Queued(id_, msgspec.msgpack.decode(blob, type=Notification), tries) for id_, blob, tries in rows]
+
+    def told(self) -> list[dict[str, str]]:
+        """Each waiting message: room -> status."""
         return [
-            {dict(alert.labels)["room"]: "firing" if alert.is_firing else "resolved" for alert in one.message.alerts}
-            for one in waiting
+            {dict(each.labels)["room"]: "firing" if each.is_firing else "resolved" for each in one.notification.alerts}
+            for one in self.queued()
         ]
+
+    def deliver(self) -> list[dict[str, str]]:
+        """The receiver takes all of them."""
+        told = self.told()
+        outbox = self.store.outbox()
+        for one in self.queued():
+            outbox.finish(one, [receipt(one)])
+        return told
+
+
+def receipt(queued: Queued) -> Receipt:
+    told = queued.notification
+    return Receipt(
+        key=told.key,
+        receiver=told.receiver,
+        integration=told.integration,
+        target="http://r",
+        group_key=told.group_key,
+        reason=told.reason,
+        outcome="delivered",
+        code=200,
+        business_code="",
+        attempts=1,
+        latency_s=0.0,
+        retry_after_s=None,
+        created_ns=told.created_ns,
+        ended_ns=told.created_ns,
+        tenant=told.tenant,
+    )
 
 
 def test_states_and_messages(tmp_path: Path) -> None:
@@ -216,18 +252,49 @@ def test_two_rules_of_one_name_share_a_message(tmp_path: Path) -> None:
 def test_an_unchanged_group_is_told_again_after_a_while(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.evaluate(0)
-    desk.evaluator.repeat(T + 3599 * S)
+    dispatcher = desk.notifier.dispatcher("default")
+    assert desk.deliver() == [{"a": "firing"}]
+    for at_s in range(300, 3600, 300):  # a group is looked at every five minutes
+        dispatcher.flush_due(T + at_s * S)
+    assert desk.told() == []
+    dispatcher.flush_due(T + 3600 * S)
+    assert desk.told() == [{"a": "firing"}]
+
+
+def test_an_alert_goes_on_with_the_annotations_of_now(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, RULES.replace("severity: page}", "severity: page}, annotations: {now: '{{ $value }}'}"))
+    desk.evaluate(0)
+    desk.values[labels("temperature", room="a")] = 95
+    desk.evaluate(10)
+    (alert,) = desk.notifier.dispatcher("default").alerts(T + 10 * S)
+    assert dict(alert.annotations) == {"now": "95"}
+    assert alert.starts_ns == T
     assert len(desk.told()) == 1
-    desk.evaluator.repeat(T + 3600 * S)
-    assert desk.told() == [{"a": "firing"}, {"a": "firing"}]
+
+
+def test_what_another_rule_holds_firing_has_not_ended(tmp_path: Path) -> None:
+    rules = (
+        "groups: [{name: g, rules: [{alert: A, expr: max by (room) (temperature) > 80},"
+        " {alert: A, expr: max by (room) (temperature) > 85}]}]\n"
+    )
+    desk = Desk(tmp_path, rules)
+    desk.evaluate(0)
+    assert desk.deliver() == [{"a": "firing"}]
+    desk.values[labels("temperature", room="a")] = 82
+    assert desk.evaluate(10) == ["A a resolved"]
+    assert desk.told() == []
+    desk.values[labels("temperature", room="a")] = 70
+    desk.evaluate(20)
+    assert desk.told() == [{"a": "resolved"}]
 
 
 def test_another_tenant_asks_for_its_own_and_says_so(tmp_path: Path) -> None:
     desk = Desk(tmp_path, "tenant: blue\n" + RULES, cluster="lab")
     desk.evaluate(0)
-    key = '{}:{alertname="Hot", tenant="blue"}'
-    (waiting,) = desk.store.waiting("r", key)
-    (alert,) = waiting.message.alerts
+    (waiting,) = desk.queued()
+    assert waiting.notification.group_key == '{}:{alertname="Hot", tenant="blue"}'
+    assert waiting.notification.tenant == "blue"
+    (alert,) = waiting.notification.alerts
     assert dict(alert.labels) == {
         "alertname": "Hot",
         "cluster": "lab",
@@ -236,20 +303,20 @@ def test_another_tenant_asks_for_its_own_and_says_so(tmp_path: Path) -> None:
         "tenant": "blue",
     }
     assert list(desk.evaluator.alerts("default")) == []
+    assert desk.notifier.glance("default").alerts(T) == []
 
 
-def test_receipts_are_bounded(tmp_path: Path) -> None:
+def test_receipts_are_bounded_for_each_tenant(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     with desk.store.database.transaction() as connection:
-        connection.executemany("INSERT INTO receipts (receipt) VALUES (?)", [(b"old",)] * 1500)
+        connection.executemany("INSERT INTO receipts (tenant, receipt) VALUES (?, ?)", [("default", b"old")] * 1500)
+        connection.executemany("INSERT INTO receipts (tenant, receipt) VALUES (?, ?)", [("blue", b"old")] * 5)
     desk.evaluate(0)
-    queued = desk.store.next("r")
-    assert queued is not None
-    receipt = Receipt(queued.message.key, "r", queued.group_key, "new group", 200, 1, T, T, delivered=True)
-    desk.store.finish(queued, receipt)
+    desk.deliver()
     with desk.store.database.transaction() as connection:
-        assert connection.execute("SELECT count(*) FROM receipts").fetchone() == (1000,)
-    assert desk.store.next("r") is None
+        rows = connection.execute("SELECT tenant, count(*) FROM receipts GROUP BY tenant").fetchall()
+    assert dict(rows) == {"default": 1000, "blue": 5}
+    assert desk.store.outbox().next("r", "webhook[0]") is None
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
