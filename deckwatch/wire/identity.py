@@ -12,6 +12,17 @@ FINGERPRINT_BYTES = 1024
 """At most this much of a file's beginning makes its generation."""
 
 
+_MOST_TENANT_BYTES = 200
+
+
+def tenant_fault(name: str) -> str:
+    """Why a text can't name a tenant; empty: it can."""
+    too_long = len(name.encode(errors="surrogatepass")) > _MOST_TENANT_BYTES
+    if not too_long and name not in ("", ".", "..") and not {"/", "\0"} & set(name):
+        return ""
+    return f"{name[:40]!r} can't be a tenant: it becomes the name of a folder"
+
+
 def crc32c(data: bytes, crc: int = 0) -> int:
     """CRC-32C (Castagnoli, RFC 3720) of what `crc` covered and `data` behind it."""
     return int(google_crc32c.extend(crc, data))
