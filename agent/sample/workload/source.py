@@ -48,7 +48,7 @@ class WorkloadSource:
         self._ended: list[Labels] = []
         self.looks: deque[Look] = deque(maxlen=MOST_LOOKS)
         """Where the cgroup source leaves what it has read."""
-        inventory.on_event(self._events.append)
+        inventory.on_event(self._hear)
 
     def holders(self) -> list[str]:
         """Groups that were known to hold containers."""
@@ -69,6 +69,10 @@ class WorkloadSource:
 
     def close(self) -> None:
         """What was counted was kept at each look."""
+
+    def _hear(self, event: Event) -> None:
+        """In the event loop's thread."""
+        self._events.append(event)
 
     def _drain_events(self) -> list[Event]:
         return [self._events.popleft() for _ in range(len(self._events))]

@@ -9,7 +9,10 @@ S = 1_000_000_000
 class Told:
     def __init__(self, described: dict[str, int] | None = None) -> None:
         self.events: list[Event] = []
-        self._durations = Durations(self.events.append, (described or {}).get)
+        self._durations = Durations(self._heard, (described or {}).get)
+
+    def _heard(self, event: Event) -> None:
+        self.events.append(event)
 
     def hear(self, at_s: float, action: str, ident: str = "a") -> dict[str, str]:
         attributes = (("exitCode", "3"),) if action == "die" else ()

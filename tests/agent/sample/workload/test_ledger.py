@@ -173,15 +173,17 @@ def test_nobody_known_for_it_counts_under_the_group() -> None:
 
 def test_shared_networks_count_once_whoever_speaks() -> None:
     host = Host("a:web", "b:web")
-    own, shared = {"network": "net:[7]"}, {"network": "net:[7]", "inode": 2}
-    host.look(group("a", 0, received_bytes=100, sent_bytes=10, **own), group("b", 0, **shared))
-    host.look(group("a", 0, received_bytes=150, sent_bytes=20, **own), group("b", 0, **shared))
-    host.look(group("b", 0, received_bytes=170, sent_bytes=25, **shared))  # the other has gone: b speaks now
+    net = "net:[7]"
+    guest = group("b", 0, inode=2, network=net)
+    host.look(group("a", 0, network=net, received_bytes=100, sent_bytes=10), guest)
+    host.look(group("a", 0, network=net, received_bytes=150, sent_bytes=20), guest)
+    # the other has gone: b speaks now
+    host.look(group("b", 0, inode=2, network=net, received_bytes=170, sent_bytes=25))
     assert (host.totals().received_bytes, host.totals().sent_bytes) == (170, 25)
     # the same number, and nobody of those who lived there: another namespace
-    host.look(group("c", 0, inode=3, network="net:[7]", received_bytes=200, sent_bytes=30))
+    host.look(group("c", 0, inode=3, network=net, received_bytes=200, sent_bytes=30))
     host.containers = Host("c:job").containers
-    host.look(group("c", 0, inode=3, network="net:[7]", received_bytes=210, sent_bytes=30))
+    host.look(group("c", 0, inode=3, network=net, received_bytes=210, sent_bytes=30))
     assert host.totals().received_bytes == 170
     assert sum(one.received_bytes or 0 for one in host.ledger.state.totals) == 380
 
