@@ -7,20 +7,29 @@ sources, and a thread for each source that asks the kernel for something.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty
 
 from prometheus_client import CollectorRegistry
 
 from agent.model import Inventory
 from agent.sample.containers import ContainerSource
 from agent.sample.filesystem import FilesystemSource
+from agent.sample.hardware import HardwareSource
 from agent.sample.hierarchy import Hierarchies, Layout, find_hierarchies
 from agent.sample.host import HostSource
 from agent.sample.inventory_view import InventoryView
 from agent.sample.kept import DescriptorPool
+from agent.sample.layers import LayerSource
 from agent.sample.metrics import FaultLog, SampleMetrics
+from agent.sample.processes import ProcessSource
+from agent.sample.readers import CgroupReaders
 from agent.sample.settings import SampleSettings
-from agent.sample.source import Source, SourceThread
+from agent.sample.source import Answer, Answers, Source, SourceThread
 from agent.sample.state import StateSource
+from agent.sample.units import UnitSource
+from agent.sample.workload.source import WorkloadSource, boot_id
 from deckwatch.runtime.clock import Clock
 from deckwatch.wire.model import Samples
 
@@ -28,8 +37,8 @@ _CLOSE_TIMEOUT_S = 1.0
 
 
 class Sampler:
-    """`sweep` blocks for at most the sources' time: call it every interval, from one thread that isn't the event
-    loop's. `close` once at the end."""
+    """Draw `frames` to its end every interval, from a thread that isn't the event loop's (not always the same one, but
+    never two at once): it waits for at most the sources' time. `close` once at the end."""
 
     def __init__(
         self,
@@ -40,9 +49,11 @@ class Sampler:
         host: str,
         *,
         registry: CollectorRegistry,
+        state_dir: Path | None = None,
     ) -> None:
         """`host_root`: where the host's root directory is seen from here (`/`, or `/host` in a container). `host`:
-        the name that the agent gives the host."""
+        the name that the agent gives the host. `state_dir`: where counters of workloads are kept; without it there are
+        none."""
         self._settings = settings
         self._clock = clock
         self._metrics = SampleMetrics(registry)
@@ -50,30 +61,98 @@ class Sampler:
         self.hierarchies: Hierarchies = find_hierarchies(host_root)
         self._view = InventoryView(inventory)
         self._pool = DescriptorPool(settings.max_open_files)
-        sources: list[Source] = []
+        self._answers = Answers()
         cgroups = "cgroup" in settings.sources and self.hierarchies.layout is not Layout.NONE
+        workloads: WorkloadSource | None = None
+        self._leaders: list[SourceThread] = []
+        self._cgroup: SourceThread | None = None
         if cgroups:
-            sources.append(ContainerSource(settings, self.hierarchies, host_root, self._view, self._pool, faults))
+            workloads = self._workloads(inventory, host_root, state_dir)
+            containers = ContainerSource(
+                settings,
+                self.hierarchies,
+                host_root,
+                self._view,
+                self._pool,
+                faults,
+                holders=workloads.holders() if workloads else (),
+                looks=workloads.looks if workloads else None,
+            )
+            self._cgroup = self._lead(containers)
         if "host" in settings.sources:
-            sources.append(HostSource(settings, host_root, host, self._pool, faults))
+            self._lead(HostSource(settings, host_root, host, self._pool, faults))
+        if "hardware" in settings.sources:
+            self._lead(HardwareSource(settings, host_root, faults))
         if "filesystem" in settings.sources:
-            sources.append(FilesystemSource(settings, host_root, faults))
-        self._threads = [SourceThread(source, self._metrics) for source in sources]
-        self._state = StateSource(settings.tenant, self._view, cgroups=cgroups) if "state" in settings.sources else None
+            self._lead(FilesystemSource(settings, host_root, faults))
+        if "unit" in settings.sources and self.hierarchies.layout is not Layout.NONE:
+            readers = CgroupReaders(self.hierarchies, self._pool, faults)
+            self._lead(UnitSource(settings, readers, faults, self._metrics.left_out))
+        if "process" in settings.sources:
+            self._lead(ProcessSource(settings, host_root, faults))
+        self._followers: list[SourceThread] = []
+        if workloads is not None:
+            self._follow(workloads)
+        if "layer" in settings.sources and cgroups:
+            self._follow(LayerSource(settings, host_root, self._view, faults))
+        if "state" in settings.sources:
+            self._follow(StateSource(settings.tenant, self._view, cgroups=cgroups))
 
-    def sweep(self) -> list[Samples]:
-        """One frame a source that answered in time. `ended` of a frame tells once of each target that has gone."""
+    def _workloads(self, inventory: Inventory, host_root: str, state_dir: Path | None) -> WorkloadSource | None:
+        settings = self._settings
+        if state_dir is None or "workload" not in settings.sources:
+            return None
+        boot = boot_id(host_root)
+        return WorkloadSource(settings.workload, settings.tenant, state_dir, boot, inventory, self._view)
+
+    def frames(self) -> Iterator[Samples]:
+        """A sweep: the frame of each source as soon as it answers, so that a slow one holds up nobody else's.
+
+        `ended` of a frame tells once of each target that has gone. A source that did not answer in its time is not
+        waited for again: its frame comes with the sweep in which it answers at last.
+        """
         now_ns = self._clock.now_ns()
         self._view.refresh()
-        for thread in self._threads:
-            thread.begin(now_ns)
-        until = time.monotonic() + self._settings.budget_s
-        frames = [frame for thread in self._threads if (frame := thread.collect(until)) is not None]
-        if self._state is not None:  # last: by now the new containers' cgroups are found, whose paths are its ids
-            frames.append(self._state.look(now_ns))
+        while (answer := self._answer(0.0)) is not None:  # of looks that were late before
+            yield from answer.thread.take(answer)
+        awaited = self._begin(self._leaders, now_ns)
+        followers = self._followers
+        while awaited or followers:
+            if followers and self._cgroup not in awaited:
+                awaited |= self._begin(followers, now_ns)
+                followers = []
+            elif (answer := self._answer(min(awaited.values()))) is not None:
+                awaited.pop(answer.thread, None)
+                yield from answer.thread.take(answer)
+            else:
+                for thread in [thread for thread, until in awaited.items() if until <= time.monotonic()]:
+                    del awaited[thread]
+                    thread.note_late()
         self._metrics.open_files.set(self._pool.kept)
-        return frames
+
+    def sweep(self) -> list[Samples]:
+        """All frames of one sweep."""
+        return list(self.frames())
+
+    def _lead(self, source: Source) -> SourceThread:
+        self._leaders.append(SourceThread(source, self._metrics, self._answers))
+        return self._leaders[-1]
+
+    def _follow(self, source: Source) -> None:
+        """Of a source that builds on what the cgroup source found in the same sweep (the paths that are the ids)."""
+        self._followers.append(SourceThread(source, self._metrics, self._answers))
+
+    def _begin(self, threads: list[SourceThread], now_ns: int) -> dict[SourceThread, float]:
+        """Until when to wait for each of those that could begin."""
+        until = time.monotonic() + self._settings.budget_s
+        return {thread: until for thread in threads if thread.begin(now_ns)}
+
+    def _answer(self, until: float) -> Answer | None:
+        try:
+            return self._answers.get(timeout=max(0.0, until - time.monotonic()))
+        except Empty:
+            return None
 
     def close(self) -> None:
-        for thread in self._threads:
+        for thread in (*self._leaders, *self._followers):
             thread.close(_CLOSE_TIMEOUT_S)

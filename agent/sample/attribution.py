@@ -125,7 +125,7 @@ def _by_parent(last: str, bare: str, parents: list[str]) -> GroupIdentity | None
 
 
 def _machine(bare: str) -> GroupIdentity | None:
-    name = _unescape(bare)
+    name = unescape(bare)
     if name.startswith("systemd-nspawn@"):
         return GroupIdentity(GroupKind.CONTAINER, name.removeprefix("systemd-nspawn@"), "systemd-nspawn")
     if name.startswith("machine-qemu"):
@@ -137,12 +137,12 @@ def _machine(bare: str) -> GroupIdentity | None:
 
 def _unit(last: str, parents: list[str]) -> GroupIdentity | None:
     if last.endswith(".service") and parents and parents[-1].endswith(".slice"):
-        return GroupIdentity(GroupKind.UNIT, _unescape(last), "systemd")
+        return GroupIdentity(GroupKind.UNIT, unescape(last), "systemd")
     if len(parents) == 1 and parents[0] in _TALOS_PARENTS:
         return GroupIdentity(GroupKind.UNIT, last, "talos")
     return None
 
 
-def _unescape(name: str) -> str:
+def unescape(name: str) -> str:
     """systemd writes other characters than letters, digits, `:_.` as \\x2d (see systemd-escape(1))."""
     return _ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), name)

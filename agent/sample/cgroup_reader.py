@@ -47,8 +47,9 @@ class CgroupReader(ABC):
         self._limits = Limits()
         self._limits_read = False
 
-    def read(self, *, limits: bool) -> CgroupReading | None:
-        """One look. With `limits` (and at the first look) what changes rarely is read too, else kept."""
+    def read(self, *, limits: bool, processes: bool = True) -> CgroupReading | None:
+        """One look. With `limits` (and at the first look) what changes rarely is read too, else kept. Without
+        `processes` those of the groups below are not looked for: of a slice that would be very many."""
         procs = self._read_procs()
         if procs is None:  # removed; or another group has its name now; or a threaded group, which lists none
             self.close()
@@ -60,7 +61,7 @@ class CgroupReader(ABC):
             for file in self._files:
                 file.retry()
             self._limits = self._part("limits", self._read_limits, self._limits)
-            self._inner_procs = self._find_inner_procs()
+            self._inner_procs = self._find_inner_procs() if processes else []
             self._limits_read = True
         return CgroupReading(
             cpu=self._part("cpu", self._read_cpu, _NO_CPU),

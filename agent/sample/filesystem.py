@@ -2,7 +2,8 @@
 
 statvfs(2) on a network mount whose server is gone does not come back. So the calls are made on a thread that can be
 left behind: a mount that does not answer in its time is reported by node_filesystem_device_error and left alone
-until its call returns, and another thread goes on with the others.
+until its call returns, and another thread goes on with the others. Threads that are left behind are counted: beyond
+MOST_STUCK of them no further network mount is asked.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ from agent.sample.settings import SampleSettings, pattern
 from deckwatch.wire.model import Column, Labels, Samples, Target
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
+MOST_STUCK = 16
+"""Mounts of dead servers that may each hold a thread."""
+_LEAST_WAIT_S = 0.25
+"""For a mount behind others that have used up the look's time; a file system in order answers in microseconds."""
+_LOCAL_TYPES = frozenset({"tmpfs", "ramfs", "zfs", "btrfs"})
 
 
 class Mount(msgspec.Struct, frozen=True):
@@ -34,8 +40,18 @@ class Mount(msgspec.Struct, frozen=True):
     number: str = ""
     """`major:minor` of the file system's device."""
 
+    @property
+    def local(self) -> bool:
+        """No server stands behind it that can be away."""
+        return self.device.startswith("/dev/") or self.type in _LOCAL_TYPES
+
     def labels(self) -> Labels:
         return (("device", printable(self.device)), ("fstype", self.type), ("mountpoint", printable(self.point)))
+
+    def info_labels(self) -> Labels:
+        major, _, minor = self.number.partition(":")
+        point = printable(self.point)
+        return (("device", printable(self.device)), ("major", major), ("minor", minor), ("mountpoint", point))
 
 
 def parse_mounts(text: bytes, types_exclude: re.Pattern[str], points_exclude: re.Pattern[str]) -> list[Mount]:
@@ -82,78 +98,99 @@ def ask_kernel(path: str) -> Facts:
     )
 
 
+class Place(msgspec.Struct, frozen=True):
+    """What is asked for its figures. Another mount at the same path is another place: that one may answer."""
+
+    path: str
+    number: str = ""
+    """`major:minor` of the mount's device."""
+
+
 class Prober:
     """Asks mounts for their figures on a thread of its own; one that hangs is left behind with its mount."""
 
-    def __init__(self, timeout_s: float, ask: Callable[[str], Facts] = ask_kernel) -> None:
+    def __init__(self, ask: Callable[[str], Facts] = ask_kernel) -> None:
         """`ask` may take for ever, and may raise OSError."""
-        self._timeout_s = timeout_s
         self._ask = ask
         self._lock = threading.Lock()
-        self.stuck: set[str] = set()
+        self.stuck: set[Place] = set()
         self._orders, self._answers = self._new_thread()
 
-    def ask(self, path: str) -> Facts | OSError | None:
+    def ask(self, place: Place, timeout_s: float) -> Facts | OSError | None:
         """None: no answer in time, or still none to the call before. What it raised is given as a value."""
         with self._lock:
-            if path in self.stuck:
+            if place in self.stuck:
                 return None
-        self._orders.put(path)
-        deadline = time.monotonic() + self._timeout_s
+        self._orders.put(place)
         try:
-            return self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            return self._answers.get(timeout=timeout_s)
         except Empty:
-            with self._lock:
-                self.stuck.add(path)
-            self._orders.put(None)  # the thread ends, should the call ever return
-            self._orders, self._answers = self._new_thread()
-            return None
+            return self._leave_behind(place)
 
     def close(self) -> None:
         self._orders.put(None)
 
-    def _new_thread(self) -> tuple[SimpleQueue[str | None], SimpleQueue[Facts | OSError]]:
-        orders: SimpleQueue[str | None] = SimpleQueue()
+    def _leave_behind(self, place: Place) -> Facts | OSError | None:
+        with self._lock:
+            try:
+                return self._answers.get_nowait()  # in the very last moment
+            except Empty:
+                self.stuck.add(place)
+        self._orders.put(None)  # the thread ends, should the call ever return
+        self._orders, self._answers = self._new_thread()
+        return None
+
+    def _new_thread(self) -> tuple[SimpleQueue[Place | None], SimpleQueue[Facts | OSError]]:
+        orders: SimpleQueue[Place | None] = SimpleQueue()
         answers: SimpleQueue[Facts | OSError] = SimpleQueue()
         threading.Thread(target=self._work, args=(orders, answers), name="sample-statvfs", daemon=True).start()
         return orders, answers
 
-    def _work(self, orders: SimpleQueue[str | None], answers: SimpleQueue[Facts | OSError]) -> None:
-        while (path := orders.get()) is not None:
+    def _work(self, orders: SimpleQueue[Place | None], answers: SimpleQueue[Facts | OSError]) -> None:
+        while (place := orders.get()) is not None:
             try:
-                answer: Facts | OSError = self._ask(path)
+                answer: Facts | OSError = self._ask(place.path)
             except OSError as error:
                 answer = error
             with self._lock:
-                self.stuck.discard(path)
-            answers.put(answer)
+                self.stuck.discard(place)
+                answers.put(answer)
 
 
 class FilesystemSource:
     name = "filesystem"
 
-    def __init__(self, settings: SampleSettings, host_root: str, faults: Faults) -> None:
+    def __init__(self, settings: SampleSettings, host_root: str, faults: Faults, prober: Prober | None = None) -> None:
         self._tenant = settings.tenant
         self._root = host_root.rstrip("/")
         self._types_exclude = pattern(settings, "filesystem_types_exclude")
         self._points_exclude = pattern(settings, "mount_points_exclude")
-        self._prober = Prober(settings.mount_timeout_s)
+        self._prober = prober or Prober()
+        self._timeout_s = settings.mount_timeout_s
         self._faults = faults
 
     def look(self, now_ns: int) -> Samples:
         text = read_once(self._root + "/proc/1/mountinfo") or read_once(self._root + "/proc/self/mountinfo") or b""
+        mounts = parse_mounts(text, self._types_exclude, self._points_exclude)
         series: dict[Column, float] = {}
-        for mount in parse_mounts(text, self._types_exclude, self._points_exclude):
-            series |= self._series(mount)
+        until = time.monotonic() + self._timeout_s
+        for mount in sorted(mounts, key=lambda mount: not mount.local):
+            series |= self._series(mount, max(_LEAST_WAIT_S, until - time.monotonic()))
         target = Target((), 0, struct.pack(f"<{len(series)}d", *series.values()))
         return Samples(self.name, now_ns, self._tenant, (tuple(series),), (target,))
 
     def close(self) -> None:
         self._prober.close()
 
-    def _series(self, mount: Mount) -> dict[Column, float]:
+    def _series(self, mount: Mount, timeout_s: float) -> dict[Column, float]:
         labels = mount.labels()
-        answer = self._prober.ask(self._root + mount.point)
+        place = Place(self._root + mount.point, mount.number)
+        stuck = self._prober.stuck
+        if not mount.local and len(stuck) >= MOST_STUCK and place not in stuck:
+            hint = OSError(f"not asked while {len(stuck)} other mounts do not answer; unmount those of dead servers")
+            self._faults.note(f"file system at {mount.point}", hint)
+            return {}
+        answer = self._prober.ask(place, timeout_s)
         if not isinstance(answer, Facts):
             if answer is not None:
                 self._faults.note(f"file system at {mount.point}", answer)
@@ -163,6 +200,7 @@ class FilesystemSource:
             self._faults.note(f"file system at {mount.point}", hint)
             return {}
         return {
+            Column("node_filesystem_mount_info", mount.info_labels()): 1,
             Column("node_filesystem_size_bytes", labels): answer.size_bytes,
             Column("node_filesystem_free_bytes", labels): answer.free_bytes,
             Column("node_filesystem_avail_bytes", labels): answer.avail_bytes,

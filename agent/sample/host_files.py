@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from agent.sample import flat
-from agent.sample.network import parse_net_dev
-from deckwatch.wire.metrics_catalogue import MEMINFO_BYTES, MEMINFO_COUNTS, NETSTAT, SOCKSTAT, VMSTAT
+from deckwatch.wire.host_catalogue import MEMINFO_BYTES, MEMINFO_COUNTS, VMSTAT
 from deckwatch.wire.model import Column, Labels
 
 Series = Iterator[tuple[Column, float]]
@@ -143,47 +142,54 @@ def diskstats(text: bytes, exclude: re.Pattern[str]) -> Series:
             yield column(metric, labels), int(value) * factor / divisor
 
 
-# /proc/net -------------------------------------------------------------------------------------------------------
-
-_NET_DEV = (
-    *("receive_bytes", "receive_packets", "receive_errs", "receive_drop", "receive_fifo", "receive_frame"),
-    *("receive_compressed", "receive_multicast", "transmit_bytes", "transmit_packets", "transmit_errs"),
-    *("transmit_drop", "transmit_fifo", "transmit_colls", "transmit_carrier", "transmit_compressed"),
-)
-_NET_DEV_NAMES = tuple(f"node_network_{name}_total" for name in _NET_DEV)
+# /proc/schedstat, /proc/mdstat -----------------------------------------------------------------------------------
 
 
-def net_dev(text: bytes, exclude: re.Pattern[str]) -> Series:
-    for device, numbers in parse_net_dev(text).items():
-        if not exclude.search(device):
-            labels = (("device", device),)
-            for name, value in zip(_NET_DEV_NAMES, numbers, strict=False):
-                yield column(name, labels), value
+def schedstat(text: bytes) -> Series:
+    """Documentation/scheduler/sched-stats.rst: the last three of a CPU's nine fields, the first two in nanoseconds."""
+    for line in text.splitlines():
+        key, *fields = line.split()
+        if key[:3] == b"cpu" and len(fields) >= 9:
+            labels = (("cpu", key[3:].decode()),)
+            yield column("node_schedstat_running_seconds_total", labels), int(fields[6]) / 1e9
+            yield column("node_schedstat_waiting_seconds_total", labels), int(fields[7]) / 1e9
+            yield column("node_schedstat_timeslices_total", labels), int(fields[8])
 
 
-_NETSTAT = frozenset(NETSTAT)
-_SOCKSTAT = frozenset(SOCKSTAT)
+_MD_ARRAY = re.compile(r"^(\S+) : (active|inactive)(?: \(\S+\))*(.*)$", re.MULTILINE)
+_MD_DISKS = re.compile(r"^\s+(\d+) blocks.*?(?:\[(\d+)/(\d+)\])?(?: \[[U_]+\])?\s*$", re.MULTILINE)
+_MD_SYNC = re.compile(r"(recovery|resync|reshape|check)\s*=\s*(?:\S+%\s*\((\d+)/\d+\)|\S+)")
+_MD_STATES = {"recovery": "recovering", "resync": "resync", "reshape": "reshaping", "check": "check"}
 
 
-def netstat(text: bytes) -> Series:
-    """/proc/net/snmp and /proc/net/netstat: lines in pairs, `Tcp: names` and `Tcp: values`."""
-    lines = text.decode().splitlines()
-    for names, values in zip(lines[::2], lines[1::2], strict=False):
-        group, *fields = names.split()
-        for field, value in zip(fields, values.split()[1:], strict=False):
-            name = f"{group[:-1]}_{field}"
-            if name in _NETSTAT:
-                yield column(f"node_netstat_{name}"), int(value)
+def mdstat(text: bytes) -> Series:
+    """Arrays of md(4): `md0 : active raid1 sdb1[1] sda1[0](F)`, then `104320 blocks [2/1] [_U]`, then what runs.
+
+    An array without redundancy has no [2/1]: it needs all of its members."""
+    told = text.decode(errors="replace")
+    arrays = list(_MD_ARRAY.finditer(told))
+    ends = [following.start() for following in arrays[1:]] + [len(told)]
+    for array, end in zip(arrays, ends, strict=False):
+        yield from _md_array(array[1], array[2], array[3], told[array.end() : end])
 
 
-def sockstat(text: bytes) -> Series:
-    """/proc/net/sockstat: `TCP: inuse 5 orphan 0 ...`; mem is in pages."""
-    for line in text.decode().splitlines():
-        group, *fields = line.split()
-        for field, value in zip(fields[::2], fields[1::2], strict=False):
-            name = f"{group[:-1]}_{field}"
-            if name in _SOCKSTAT:
-                yield column(f"node_sockstat_{name}"), int(value)
+def _md_array(device: str, state: str, members: str, body: str) -> Series:
+    failed, spare = members.count("(F)"), members.count("(S)")
+    sizes, sync = _MD_DISKS.search(body), _MD_SYNC.search(body)
+    blocks = int(sizes[1]) if sizes else 0
+    whole = members.count("[") - failed - spare
+    required, active = (int(sizes[2]), int(sizes[3])) if sizes and sizes[2] else (whole, whole)
+    if state == "inactive":
+        active = 0
+    here = (("device", device),)
+    for kind, count in (("active", active), ("failed", failed), ("spare", spare)):
+        yield column("node_md_disks", (*here, ("state", kind))), count
+    yield column("node_md_disks_required", here), required
+    now = _MD_STATES[sync[1]] if sync else state
+    for kind in ("active", "inactive", *_MD_STATES.values()):
+        yield column("node_md_state", (*here, ("state", kind))), float(kind == now)
+    yield column("node_md_blocks", here), blocks
+    yield column("node_md_blocks_synced", here), int(sync[2] or 0) if sync else blocks
 
 
 # Single numbers ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,10 @@ _READ_BYTES = 8192
 _WHOLE_BYTES = 3072
 """seq_file fills at most a page (4096) a read: a shorter answer than this was the whole file (a record is < 1 KiB)."""
 
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+"""The kernel's own files know no waiting. A FIFO that stands in the place of one would: opened so, it answers ESPIPE
+to a read with a position, and only that file is missing."""
+
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ESRCH})
 """What was there is no longer: vanishing between two looks is normal."""
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL})
@@ -75,7 +79,7 @@ class KeptFile:
 
     def _open_and_read(self) -> bytes | None:
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self.path, _FLAGS)
         except OSError as error:
             self._note_absence(error)
             return None
@@ -92,16 +96,16 @@ class KeptFile:
                 os.close(fd)
 
     def _note_absence(self, error: OSError) -> None:
+        self.close()  # also after a true failure: what stands at the path by the next look may be another file
         if error.errno not in GONE and error.errno not in _UNSUPPORTED:
             raise error
-        self.close()
         self._missing = True
 
 
 def read_once(path: str) -> bytes | None:
     """A file that is not worth a descriptor. None and OSError as in KeptFile.read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, _FLAGS)
     except OSError as error:
         if error.errno in GONE or error.errno in _UNSUPPORTED:
             return None

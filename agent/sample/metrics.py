@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -24,6 +25,18 @@ class SampleMetrics:
         self.seconds = Counter(
             "deckwatch_agent_sample_look_seconds_total", "Time spent in looks.", ["source"], registry=registry
         )
+        self.duration = Gauge(
+            "deckwatch_agent_sample_duration_seconds",
+            "How long each source's last look took that came to an end.",
+            ["source"],
+            registry=registry,
+        )
+        self.last_success = Gauge(
+            "deckwatch_agent_sample_last_success_timestamp_seconds",
+            "Unix time at which each source last answered without a fault.",
+            ["source"],
+            registry=registry,
+        )
         self.faults = Counter(
             "deckwatch_agent_sample_faults_total",
             "Files that could not be read or understood, by reason.",
@@ -36,9 +49,22 @@ class SampleMetrics:
             ["source"],
             registry=registry,
         )
+        self._left_out = Gauge(
+            "deckwatch_agent_sample_targets_left_out",
+            "Targets of the last look beyond the source's limit.",
+            ["source"],
+            registry=registry,
+        )
         self.open_files = Gauge(
             "deckwatch_agent_sample_open_files", "Files of cgroups that are kept open.", registry=registry
         )
+
+    def left_out(self, source: str, count: int) -> None:
+        self._left_out.labels(source=source).set(count)
+
+
+LeftOut = Callable[[str, int], None]
+"""Told at each look how many targets a source left out."""
 
 
 class Faults(Protocol):

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from agent.sample.workload.settings import WorkloadSettings
 from deckwatch.runtime.faults import Unusable
 
-SourceName = Literal["cgroup", "state", "host", "filesystem"]
+SourceName = Literal["cgroup", "state", "host", "hardware", "filesystem", "workload", "unit", "process", "layer"]
 
 # As node_exporter has them by default; and what the kubelet mounts from memory into each pod.
 FILESYSTEM_TYPES_EXCLUDE = (
@@ -33,9 +34,11 @@ class SampleSettings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[SourceName, ...],
         msgspec.Meta(
             description="What is measured: cgroup (containers), state (of containers, as their engine tells it), "
-            "host, filesystem."
+            "host, hardware (interfaces, sensors, what the machine is), filesystem, workload (counters that go on when "
+            "containers are replaced; needs cgroup), unit (systemd's slices and services), process (the busiest, by "
+            "name), layer (what containers wrote to disk; needs cgroup)."
         ),
-    ] = ("cgroup", "state", "host", "filesystem")
+    ] = ("cgroup", "state", "host", "hardware", "filesystem", "workload", "unit", "process", "layer")
     budget_s: Annotated[
         float,
         msgspec.Meta(
@@ -67,8 +70,41 @@ class SampleSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = False
     systemd_units: Annotated[
-        bool, msgspec.Meta(description="Sample systemd services and virtual machines as well as containers.")
+        bool,
+        msgspec.Meta(
+            description="Give systemd services and virtual machines as cAdvisor does: every figure of a container, "
+            "under container_* with their id. The source unit gives the main ones under names of their own."
+        ),
     ] = False
+    unit_interval_s: Annotated[
+        float, msgspec.Meta(description="Seconds between two looks at systemd's slices and services.", ge=1, le=120)
+    ] = 30.0
+    max_units: Annotated[
+        int, msgspec.Meta(description="Most slices and services; those nearest to the tree's top come first.", ge=0)
+    ] = 100
+    process_interval_s: Annotated[
+        float, msgspec.Meta(description="Seconds between two looks at all processes.", ge=1, le=120)
+    ] = 30.0
+    top_processes: Annotated[
+        int,
+        msgspec.Meta(
+            description="How many names of processes are shown, the first by CPU time and the first by memory; 0: "
+            "none, processes are only counted.",
+            ge=0,
+            le=100,
+        ),
+    ] = 10
+    process_names: Annotated[
+        Literal["name", "command"],
+        msgspec.Meta(
+            description="Processes go by the name of their executable, or by their command line, cut to 120 "
+            "characters: it may hold passwords."
+        ),
+    ] = "name"
+    layer_interval_s: Annotated[
+        float,
+        msgspec.Meta(description="Least seconds between two walks through all containers' writable layers.", ge=10),
+    ] = 60.0
     max_open_files: Annotated[
         int,
         msgspec.Meta(
@@ -89,7 +125,12 @@ class SampleSettings(msgspec.Struct, frozen=True, kw_only=True):
     interfaces_exclude: Annotated[
         str, msgspec.Meta(description="Regular expression of network interfaces that are left out (host metrics).")
     ] = INTERFACES_EXCLUDE
+    workload: Annotated[WorkloadSettings, msgspec.Meta(description="Counters of workloads.")] = WorkloadSettings()
     tenant: Annotated[str, msgspec.Meta(description="Tenant that the samples belong to.", min_length=1)] = "default"
+
+    def every(self, interval_s: float) -> int:
+        """In looks: of a source that is to look once in `interval_s`."""
+        return max(1, round(interval_s / self.interval_s))
 
 
 def pattern(settings: SampleSettings, option: str) -> re.Pattern[str]:

@@ -171,7 +171,49 @@ _NODE: tuple[tuple[str, str, str, str], ...] = (
     ("node_timex_tai_offset_seconds", _G, "seconds", "Offset between TAI and UTC."),
 )
 
-ROWS = (*_MACHINE, *_NODE)
+_PROCESS: tuple[tuple[str, str, str, str], ...] = (
+    ("node_processes_state", _G, "processes", "Processes by state."),
+    ("node_processes_pids", _G, "processes", "Processes."),
+    ("node_processes_threads", _G, "tasks", "Threads."),
+    ("node_processes_max_processes", _G, "processes", "Limit of process ids."),
+    ("node_processes_max_threads", _G, "tasks", "Limit of threads."),
+    ("namedprocess_namegroup_num_procs", _G, "processes", "Processes of that name."),
+    ("namedprocess_namegroup_num_threads", _G, "tasks", "Threads of processes of that name."),
+    (
+        "namedprocess_namegroup_cpu_seconds_total",
+        _C,
+        "seconds",
+        "CPU time that processes of that name used since the agent's start.",
+    ),
+    (
+        "namedprocess_namegroup_memory_bytes",
+        _G,
+        "bytes",
+        "Memory of processes of that name; shared pages count in each.",
+    ),
+    ("namedprocess_namegroup_major_page_faults_total", _C, "faults", "Page faults that had to read from a disk."),
+    ("namedprocess_namegroup_read_bytes_total", _C, "bytes", "Bytes that came from a device."),
+    ("namedprocess_namegroup_write_bytes_total", _C, "bytes", "Bytes that went to a device."),
+    ("namedprocess_namegroup_oldest_start_time_seconds", _G, "seconds", "Unix time at which the oldest one started."),
+)
+
+_UNIT: tuple[tuple[str, str, str, str], ...] = (
+    ("systemd_unit_cpu_usage_seconds_total", _C, "seconds", "CPU time that the unit and all below it used."),
+    ("systemd_unit_cpu_cfs_throttled_seconds_total", _C, "seconds", "Time that the unit was held back by its quota."),
+    ("systemd_unit_memory_usage_bytes", _G, "bytes", "All memory charged to the unit, page cache included."),
+    ("systemd_unit_memory_working_set_bytes", _G, "bytes", "Memory in use without the inactive page cache."),
+    ("systemd_unit_memory_rss_bytes", _G, "bytes", "Anonymous memory."),
+    ("systemd_unit_memory_swap_bytes", _G, "bytes", "Swap in use."),
+    ("systemd_unit_oom_events_total", _C, "events", "Processes of the unit that were killed for want of memory."),
+    ("systemd_unit_fs_reads_bytes_total", _C, "bytes", "Bytes read from devices."),
+    ("systemd_unit_fs_writes_bytes_total", _C, "bytes", "Bytes written to devices."),
+    ("systemd_unit_threads", _G, "tasks", "Tasks (threads) of the unit."),
+    ("systemd_unit_pressure_cpu_waiting_seconds_total", _C, "seconds", "Time in which some task waited for a CPU."),
+    ("systemd_unit_pressure_memory_waiting_seconds_total", _C, "seconds", "Time in which some task waited for memory."),
+    ("systemd_unit_pressure_io_waiting_seconds_total", _C, "seconds", "Time in which some task waited for I/O."),
+)
+
+ROWS = (*_MACHINE, *_NODE, *_PROCESS, *_UNIT)
 
 
 def _words(text: str) -> tuple[str, ...]:

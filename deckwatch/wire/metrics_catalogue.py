@@ -11,6 +11,9 @@ from enum import StrEnum
 
 import msgspec
 
+from deckwatch.wire import host_catalogue as host
+from deckwatch.wire import workload_catalogue as workload
+
 
 class MetricType(StrEnum):
     COUNTER = "counter"
@@ -81,6 +84,14 @@ _CONTAINER: tuple[tuple[str, MetricType, str, str], ...] = (
         "events",
         "Times that the whole container was killed for want of memory (memory.oom.group). Deckwatch's own.",
     ),
+    (
+        "container_fs_usage_bytes",
+        _G,
+        "bytes",
+        "Disk that the container's writable layer and its log files take; looked at seldom.",
+    ),
+    ("container_fs_limit_bytes", _G, "bytes", "Size of the file system that the writable layer is on; no quota."),
+    ("container_fs_inodes_total", _G, "inodes", "Inodes that the container's writable layer takes."),
     ("container_fs_reads_bytes_total", _C, "bytes", "Bytes read from the device."),
     ("container_fs_reads_total", _C, "operations", "Reads from the device."),
     ("container_fs_writes_bytes_total", _C, "bytes", "Bytes written to the device."),
@@ -141,132 +152,27 @@ _CONTAINER: tuple[tuple[str, MetricType, str, str], ...] = (
         "",
         "1, with the container's labels (allow list), runtime and workload. Deckwatch's own.",
     ),
-    ("machine_cpu_cores", _G, "cores", "Logical CPUs that are online."),
-    ("machine_cpu_physical_cores", _G, "cores", "Physical CPU cores."),
-    ("machine_memory_bytes", _G, "bytes", "Memory installed."),
-    ("machine_swap_bytes", _G, "bytes", "Swap space."),
 )
-
-_NODE: tuple[tuple[str, MetricType, str, str], ...] = (
-    ("node_boot_time_seconds", _G, "seconds", "Unix time of the host's last start."),
-    ("node_time_seconds", _G, "seconds", "System time."),
-    ("node_uname_info", _G, "", "1, with the kernel's and the host's names."),
-    ("node_context_switches_total", _C, "switches", "Context switches."),
-    ("node_forks_total", _C, "forks", "Processes and threads made since the start."),
-    ("node_intr_total", _C, "interrupts", "Interrupts served."),
-    ("node_procs_running", _G, "tasks", "Tasks that could run."),
-    ("node_procs_blocked", _G, "tasks", "Tasks that wait for I/O."),
-    ("node_cpu_seconds_total", _C, "seconds", "CPU time by CPU and mode."),
-    ("node_cpu_guest_seconds_total", _C, "seconds", "CPU time spent on guests (virtual machines)."),
-    ("node_load1", _G, "", "Load average of 1 minute."),
-    ("node_load5", _G, "", "Load average of 5 minutes."),
-    ("node_load15", _G, "", "Load average of 15 minutes."),
-    ("node_filefd_allocated", _G, "", "File handles in use."),
-    ("node_filefd_maximum", _G, "", "Limit of file handles."),
-    ("node_entropy_available_bits", _G, "bits", "Entropy at hand."),
-    ("node_nf_conntrack_entries", _G, "", "Connections being tracked."),
-    ("node_nf_conntrack_entries_limit", _G, "", "Limit of tracked connections."),
-    ("node_pressure_cpu_waiting_seconds_total", _C, "seconds", "Time in which some task waited for a CPU."),
-    ("node_pressure_io_waiting_seconds_total", _C, "seconds", "Time in which some task waited for I/O."),
-    ("node_pressure_io_stalled_seconds_total", _C, "seconds", "Time in which all tasks waited for I/O."),
-    ("node_pressure_memory_waiting_seconds_total", _C, "seconds", "Time in which some task waited for memory."),
-    ("node_pressure_memory_stalled_seconds_total", _C, "seconds", "Time in which all tasks waited for memory."),
-    ("node_pressure_irq_stalled_seconds_total", _C, "seconds", "Time in which interrupts held all tasks up."),
-    ("node_disk_reads_completed_total", _C, "operations", "Reads completed."),
-    ("node_disk_reads_merged_total", _C, "operations", "Reads merged."),
-    ("node_disk_read_bytes_total", _C, "bytes", "Bytes read."),
-    ("node_disk_read_time_seconds_total", _C, "seconds", "Time spent in reads."),
-    ("node_disk_writes_completed_total", _C, "operations", "Writes completed."),
-    ("node_disk_writes_merged_total", _C, "operations", "Writes merged."),
-    ("node_disk_written_bytes_total", _C, "bytes", "Bytes written."),
-    ("node_disk_write_time_seconds_total", _C, "seconds", "Time spent in writes."),
-    ("node_disk_io_now", _G, "operations", "I/Os in flight."),
-    ("node_disk_io_time_seconds_total", _C, "seconds", "Time in which the device was busy."),
-    ("node_disk_io_time_weighted_seconds_total", _C, "seconds", "Busy time weighted by the queue's length."),
-    ("node_disk_discards_completed_total", _C, "operations", "Discards completed."),
-    ("node_disk_discards_merged_total", _C, "operations", "Discards merged."),
-    ("node_disk_discarded_sectors_total", _C, "sectors", "Sectors discarded."),
-    ("node_disk_discard_time_seconds_total", _C, "seconds", "Time spent in discards."),
-    ("node_disk_flush_requests_total", _C, "operations", "Flushes completed."),
-    ("node_disk_flush_requests_time_seconds_total", _C, "seconds", "Time spent in flushes."),
-    ("node_filesystem_size_bytes", _G, "bytes", "Size of the file system."),
-    ("node_filesystem_free_bytes", _G, "bytes", "Free space, root's reserve included."),
-    ("node_filesystem_avail_bytes", _G, "bytes", "Free space for everybody."),
-    ("node_filesystem_files", _G, "inodes", "Inodes."),
-    ("node_filesystem_files_free", _G, "inodes", "Free inodes."),
-    ("node_filesystem_readonly", _G, "", "1 where the file system is mounted read-only."),
-    ("node_filesystem_device_error", _G, "", "1 where the file system did not answer, or with an error."),
-    ("node_network_receive_bytes_total", _C, "bytes", "Bytes received."),
-    ("node_network_receive_packets_total", _C, "packets", "Packets received."),
-    ("node_network_receive_errs_total", _C, "errors", "Errors while receiving."),
-    ("node_network_receive_drop_total", _C, "packets", "Received packets that were dropped."),
-    ("node_network_receive_fifo_total", _C, "errors", "FIFO overruns while receiving."),
-    ("node_network_receive_frame_total", _C, "errors", "Framing errors while receiving."),
-    ("node_network_receive_compressed_total", _C, "packets", "Compressed packets received."),
-    ("node_network_receive_multicast_total", _C, "packets", "Multicast packets received."),
-    ("node_network_transmit_bytes_total", _C, "bytes", "Bytes sent."),
-    ("node_network_transmit_packets_total", _C, "packets", "Packets sent."),
-    ("node_network_transmit_errs_total", _C, "errors", "Errors while sending."),
-    ("node_network_transmit_drop_total", _C, "packets", "Packets to be sent that were dropped."),
-    ("node_network_transmit_fifo_total", _C, "errors", "FIFO overruns while sending."),
-    ("node_network_transmit_colls_total", _C, "events", "Collisions."),
-    ("node_network_transmit_carrier_total", _C, "events", "Losses of the carrier."),
-    ("node_network_transmit_compressed_total", _C, "packets", "Compressed packets sent."),
-    ("node_network_up", _G, "", "1 where the interface is up."),
-    ("node_network_mtu_bytes", _G, "bytes", "Largest packet of the interface."),
-    ("node_network_speed_bytes", _G, "bytes", "Speed of the interface in bytes a second."),
-)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-MEMINFO_BYTES = _words(
-    "Active Active_anon Active_file AnonHugePages AnonPages Balloon Bounce Buffers Cached CmaFree CmaTotal "
-    "CommitLimit Committed_AS DirectMap1G DirectMap2M DirectMap4k Dirty FileHugePages FilePmdMapped "
-    "HardwareCorrupted Hugepagesize Hugetlb Inactive Inactive_anon Inactive_file KReclaimable KernelStack "
-    "Mapped MemAvailable MemFree MemTotal Mlocked NFS_Unstable PageTables Percpu SReclaimable SUnreclaim "
-    "SecPageTables Shmem ShmemHugePages ShmemPmdMapped Slab SwapCached SwapFree SwapTotal Unaccepted "
-    "Unevictable VmallocChunk VmallocTotal VmallocUsed Writeback WritebackTmp Zswap Zswapped"
-)
-"""Lines of /proc/meminfo in kB, `Active(anon)` written Active_anon: node_memory_<name>_bytes."""
-
-MEMINFO_COUNTS = _words("HugePages_Free HugePages_Rsvd HugePages_Surp HugePages_Total")
-"""Lines of /proc/meminfo without a unit: node_memory_<name>."""
-
-VMSTAT = _words("oom_kill pgfault pgmajfault pgpgin pgpgout pswpin pswpout")
-"""Lines of /proc/vmstat: node_vmstat_<name>."""
-
-NETSTAT = _words(
-    "Icmp_InErrors Icmp_InMsgs Icmp_OutMsgs IpExt_InOctets IpExt_OutOctets Ip_Forwarding TcpExt_ListenDrops "
-    "TcpExt_ListenOverflows TcpExt_SyncookiesFailed TcpExt_SyncookiesRecv TcpExt_SyncookiesSent "
-    "TcpExt_TCPSynRetrans TcpExt_TCPTimeouts TcpExt_TCPOFOQueue TcpExt_TCPRcvQDrop Tcp_ActiveOpens "
-    "Tcp_CurrEstab Tcp_InErrs Tcp_InSegs Tcp_OutRsts Tcp_OutSegs Tcp_PassiveOpens Tcp_RetransSegs "
-    "Udp_InDatagrams Udp_InErrors Udp_NoPorts Udp_OutDatagrams Udp_RcvbufErrors Udp_SndbufErrors "
-    "UdpLite_InErrors"
-)
-"""<group>_<name> of /proc/net/snmp and /proc/net/netstat, node_exporter's choice: node_netstat_<group>_<name>."""
-
-SOCKSTAT = _words(
-    "sockets_used TCP_inuse TCP_orphan TCP_tw TCP_alloc TCP_mem UDP_inuse UDP_mem UDPLITE_inuse RAW_inuse "
-    "FRAG_inuse FRAG_memory"
-)
-"""<group>_<name> of /proc/net/sockstat: node_sockstat_<group>_<name>."""
 
 
 def _catalogue() -> dict[str, MetricInfo]:
-    infos = {name: MetricInfo(kind, unit, text) for name, kind, unit, text in (*_CONTAINER, *_NODE)}
-    for field in MEMINFO_BYTES:
+    infos = {name: MetricInfo(kind, unit, text) for name, kind, unit, text in _CONTAINER}
+    infos |= {name: MetricInfo(MetricType(kind), unit, text) for name, kind, unit, text in host.ROWS}
+    infos |= {name: MetricInfo(MetricType(kind), unit, text) for name, kind, unit, text in workload.ROWS}
+    for field in host.MEMINFO_BYTES:
         infos[f"node_memory_{field}_bytes"] = MetricInfo(_G, "bytes", f"{field} of /proc/meminfo.")
-    for field in MEMINFO_COUNTS:
+    for field in host.MEMINFO_COUNTS:
         infos[f"node_memory_{field}"] = MetricInfo(_G, "pages", f"{field} of /proc/meminfo.")
-    for field in VMSTAT:
+    for field in host.VMSTAT:
         infos[f"node_vmstat_{field}"] = MetricInfo(_U, "", f"{field} of /proc/vmstat.")
-    for field in NETSTAT:
+    for field in host.NETSTAT:
         infos[f"node_netstat_{field}"] = MetricInfo(_U, "", f"{field} of /proc/net/snmp or /proc/net/netstat.")
-    for field in SOCKSTAT:
+    for field in host.SOCKSTAT:
         infos[f"node_sockstat_{field}"] = MetricInfo(_G, "", f"{field} of /proc/net/sockstat.")
+    for field in host.CONNTRACK_STAT:
+        infos[f"node_nf_conntrack_stat_{field}"] = MetricInfo(
+            _G, "", f"{field} of /proc/net/stat/nf_conntrack, of all CPUs."
+        )
     return infos
 
 

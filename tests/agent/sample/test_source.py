@@ -3,12 +3,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from queue import Empty
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from agent.sample.metrics import FaultLog, SampleMetrics
-from agent.sample.source import SourceThread
+from agent.sample.source import Answers, SourceThread
 from deckwatch.wire.model import Samples
 
 
@@ -21,68 +22,107 @@ class Slow:
         self.let_go = threading.Event()
         self.let_go.set()
         self.failure: Exception | None = None
+        self.nothing = False
+        self.takes_s = 0.0
         self.closed = False
 
-    def look(self, now_ns: int) -> Samples:
+    def look(self, now_ns: int) -> Samples | None:
         self.let_go.wait(30)
+        time.sleep(self.takes_s)
         if self.failure is not None:
             raise self.failure
+        if self.nothing:
+            return None
         return Samples(self.name, now_ns, "default", (), ())
 
     def close(self) -> None:
         self.closed = True
 
 
-def soon() -> float:
-    return time.monotonic() + 10
+class Rig:
+    """One source's thread, and the queue that it answers to."""
+
+    def __init__(self, source: Slow) -> None:
+        self.registry = CollectorRegistry()
+        self.answers = Answers()
+        self.thread = SourceThread(source, SampleMetrics(self.registry), self.answers)
+
+    def answer(self, within_s: float = 10) -> tuple[Samples, ...]:
+        return self.thread.take(self.answers.get(timeout=within_s))
+
+    def look(self, now_ns: int) -> tuple[Samples, ...]:
+        assert self.thread.begin(now_ns)
+        return self.answer()
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"deckwatch_agent_sample_{name}", {"source": "slow", **labels})
 
 
 def test_late_failed_and_well_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    source, registry = Slow(), CollectorRegistry()
-    thread = SourceThread(source, SampleMetrics(registry))
-
-    def count(outcome: str) -> float | None:
-        return registry.get_sample_value("deckwatch_agent_sample_looks_total", {"source": "slow", "outcome": outcome})
-
-    thread.begin(1)
-    assert thread.collect(soon()) == Samples("slow", 1, "default", (), ())
+    source = Slow()
+    rig = Rig(source)
+    assert rig.look(1) == (Samples("slow", 1, "default", (), ()),)
     source.let_go.clear()
-    thread.begin(2)
-    assert thread.collect(time.monotonic() + 0.05) is None
-    thread.begin(3)  # not taken: the second look is still under way
-    assert thread.collect(time.monotonic()) is None
-    assert count("late") == 2
+    assert rig.thread.begin(2)
+    with pytest.raises(Empty):
+        rig.answer(0.05)
+    rig.thread.note_late()
+    assert not rig.thread.begin(3)  # the second look is still under way
+    assert rig.metric("looks_total", outcome="late") == 2
     source.let_go.set()
-    thread.begin(4)
-    answer = thread.collect(soon())
-    assert answer is not None
-    assert answer.ts_ns == 2  # what the late look found, at its own time
+    (found,) = rig.answer()
+    assert found.ts_ns == 2  # what the late look found, at its own time
     source.failure = OSError("no such thing")
     for _ in range(3):
-        thread.begin(5)
-        assert thread.collect(soon()) is None
+        assert rig.look(5) == ()
     source.failure = None
-    thread.begin(6)
-    assert thread.collect(soon()) is not None
-    assert (count("done"), count("failed")) == (3, 3)
+    assert len(rig.look(6)) == 1
+    assert (rig.metric("looks_total", outcome="done"), rig.metric("looks_total", outcome="failed")) == (3, 3)
     assert [record.message for record in caplog.records] == [
         "sampling slow is late; its metrics are missing until it answers",
         "sampling slow works again",
         "sampling slow failed: OSError('no such thing')",
         "sampling slow works again",
     ]
-    thread.close(10)
+    rig.thread.close(10)
     assert source.closed
+
+
+def test_how_long_and_when_last() -> None:
+    source = Slow()
+    rig = Rig(source)
+    source.takes_s = 0.05
+    rig.look(1)
+    before = rig.metric("last_success_timestamp_seconds")
+    assert 0.05 <= (rig.metric("duration_seconds") or 0) < 5
+    assert before is not None
+    assert abs(before - time.time()) < 60
+    source.failure = OSError("no")
+    source.takes_s = 0
+    rig.look(2)
+    assert rig.metric("last_success_timestamp_seconds") == before
+    assert (rig.metric("duration_seconds") or 0) < 0.05
+    rig.thread.close(10)
+
+
+def test_a_source_that_has_nothing_new() -> None:
+    source = Slow()
+    rig = Rig(source)
+    rig.look(1)
+    source.nothing = True
+    assert rig.look(2) == ()
+    assert rig.metric("looks_total", outcome="done") == 2
+    rig.thread.close(10)
 
 
 def test_a_source_that_hangs_is_not_waited_for() -> None:
     source = Slow()
-    thread = SourceThread(source, SampleMetrics(CollectorRegistry()))
+    rig = Rig(source)
     source.let_go.clear()
-    thread.begin(1)
+    rig.thread.begin(1)
     begun = time.monotonic()
-    thread.close(0.05)
+    rig.thread.close(0.05)
     assert time.monotonic() - begun < 5
     assert not source.closed  # its descriptors are in use
     source.let_go.set()

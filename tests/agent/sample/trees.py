@@ -18,7 +18,7 @@ from agent.sample.hierarchy import Hierarchies, Layout, find_hierarchies
 from agent.sample.kept import DescriptorPool
 from agent.sample.settings import SampleSettings
 from deckwatch.runtime.clock import ManualClock
-from deckwatch.wire.model import Container, Labels, Samples
+from deckwatch.wire.model import Container, Event, Labels, Samples
 
 Series = dict[tuple[str, Labels], float]
 """Value by (name, labels of the column)."""
@@ -31,12 +31,18 @@ class StaticInventory:
         self.containers: dict[str, FoundContainer] = {one.container.id: one for one in found}
         self.sources: dict[str, LogSource] = {}
         self._listeners: list[Listener] = []
+        self._event_listeners: list[EventListener] = []
 
     def on_change(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
     def on_event(self, listener: EventListener) -> None:
-        raise NotImplementedError("the sampler does not listen to events")
+        self._event_listeners.append(listener)
+
+    def tell(self, *events: Event) -> None:
+        for event in events:
+            for listener in self._event_listeners:
+                listener(event)
 
     def set(self, *found: FoundContainer) -> None:
         self.containers = {one.container.id: one for one in found}
