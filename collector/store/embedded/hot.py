@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from collector.store.embedded.segment import BLOCK_ROWS, BlockStats, stats_of
+from collector.store.embedded.segment_form import BLOCK_ROWS
+from collector.store.embedded.segment_index import BlockStats, stats_of
 
 
 class HotBlock:

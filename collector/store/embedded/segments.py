@@ -15,11 +15,15 @@ import msgspec
 import polars as pl
 
 from collector.records import Origin
-from collector.store.embedded import segment
 from collector.store.embedded.coverage import Coverage, coverage_of, merged
 from collector.store.embedded.hot import HotBlock
 from collector.store.embedded.manifest import NewSegment, SegmentRow
 from collector.store.embedded.ordering import in_order
+from collector.store.embedded.segment import Segment
+from collector.store.embedded.segment_data import OpenData
+from collector.store.embedded.segment_form import BLOCK_ROWS, FORM
+from collector.store.embedded.segment_index import size_and_crc
+from collector.store.embedded.segment_write import Written, rebuild_index, write
 from collector.store.embedded.snapshot import Block
 from collector.store.protocol import STORED_ROWS
 from deckwatch.runtime.files import sync_directory, sync_file
@@ -44,6 +48,7 @@ class SegmentFolder:
         self._folder = folder
         self.lost_and_found = folder.with_name("lost+found")
         self._zstd_level = zstd_level
+        self._data = OpenData()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def base(self, tenant: str, day: str, id_: int) -> Path:
@@ -80,11 +85,11 @@ class SegmentFolder:
         parts: list[Coverage] = []
 
         def ordered() -> Iterator[pl.DataFrame]:
-            for rows in in_order(blocks, segment.BLOCK_ROWS):
+            for rows in in_order(blocks, BLOCK_ROWS):
                 parts.append(coverage_of(rows))
                 yield rows
 
-        written = segment.write(base, ordered(), used, zstd_level=self._zstd_level)
+        written = write(base, ordered(), used, zstd_level=self._zstd_level)
         return NewSegment(_row(int(base.name), tenant, day, written), merged(parts))
 
     def settle(self, made: Sequence[NewSegment]) -> None:
@@ -98,14 +103,14 @@ class SegmentFolder:
                 for _ in step:  # raises what one of them raised
                     pass
 
-    def open(self, row: SegmentRow) -> segment.Segment:
+    def open(self, row: SegmentRow) -> Segment:
         """Raises ValueError or OSError (pyarrow's errors are both) where the segment is damaged."""
         base = self.base_of(row)
         for suffix, size in ((".parquet", row.data_bytes), (".index", row.index_bytes)):
             found = base.with_suffix(suffix).stat().st_size
             if found != size:
                 raise ValueError(f"{base}{suffix} has {found} bytes, the manifest says {size}")
-        opened = segment.Segment(base, row.id)
+        opened = Segment(base, row.id, self._data)
         if row.head_crc not in (0, opened.head_crc):
             raise ValueError(f"{base}.index is not the one that the manifest knows: it is another segment's, or older")
         return opened
@@ -123,7 +128,7 @@ class SegmentFolder:
 
     def rebuild_index(self, row: SegmentRow) -> SegmentRow:
         """From sound data; raises OSError or ValueError where that can't be read."""
-        written = segment.rebuild_index(self.base_of(row))
+        written = rebuild_index(self.base_of(row))
         return msgspec.structs.replace(
             row, index_bytes=written.size_bytes, index_crc=written.crc, head_crc=written.head_crc
         )
@@ -196,7 +201,7 @@ def aside(path: Path) -> Path:
 
 
 def _compare(path: Path, size: int, crc: int) -> None:
-    found_size, found_crc = segment.size_and_crc(path)
+    found_size, found_crc = size_and_crc(path)
     if found_size != size:
         raise ValueError(f"{path} has {found_size} bytes, the manifest says {size}")
     if found_crc != crc:
@@ -238,13 +243,13 @@ def _day_name(day: int) -> str:
     return datetime.fromtimestamp(day * _DAY_NS / 1e9, UTC).strftime("%Y-%m-%d")
 
 
-def _row(id_: int, tenant: str, day: str, written: segment.Written) -> SegmentRow:
+def _row(id_: int, tenant: str, day: str, written: Written) -> SegmentRow:
     blocks = written.blocks
     return SegmentRow(
         id=id_,
         tenant=tenant,
         day=day,
-        form=segment.FORM,
+        form=FORM,
         rows=sum(block.rows for block in blocks),
         text_bytes=sum(block.text_bytes for block in blocks),
         data_bytes=written.data_bytes,

@@ -10,7 +10,8 @@ import polars as pl
 
 from collector.records import Origin
 from collector.store.embedded.hot import HotBlock
-from collector.store.embedded.segment import BlockStats, SegmentBlock
+from collector.store.embedded.segment import SegmentBlock
+from collector.store.embedded.segment_index import BlockStats
 
 
 class Block(Protocol):

@@ -154,10 +154,11 @@ class EmbeddedStore:
         if row is None or not (row.damaged or self._is_damaged(row)):
             return False
         with self._lock:
-            serving = self._segments.pop(segment, None) is not None
+            serving = self._segments.pop(segment, None)
             if serving:
                 self._publish()
         if serving:
+            serving.closed()
             self.replace_row(self.integrity.set_aside(row, error, self._origins))
         return True
 
@@ -304,8 +305,8 @@ class EmbeddedStore:
     def _swap(self, old: list[SegmentRow], new: list[tuple[SegmentRow, Segment]], *, sealed: bool = False) -> None:
         """Publish what the manifest has just committed."""
         with self._lock:
+            closed = [segment for row in old if (segment := self._segments.pop(row.id, None)) is not None]
             for row in old:
-                self._segments.pop(row.id, None)
                 self._rows.pop(row.id, None)
             for row, segment in new:
                 self._next_id = max(self._next_id, row.id + 1)
@@ -314,6 +315,8 @@ class EmbeddedStore:
             if sealed:
                 self._sealing = {}
             self._publish()
+        for gone in closed:
+            gone.closed()
         for row in old:
             self._folder.remove(row)
 

@@ -20,6 +20,7 @@ from collector.store.embedded.choice import small_neighbours
 from collector.store.embedded.manifest import DeadLetter, GapRow, Manifest, SegmentRow
 from collector.store.embedded.search import EmbeddedSearch
 from collector.store.embedded.segment import Segment
+from collector.store.embedded.segment_data import OpenData
 from collector.store.embedded.settings import EmbeddedStoreSettings
 from collector.store.embedded.store import EmbeddedStore, Sealing
 from collector.store.protocol import STORED_ROWS
@@ -125,7 +126,7 @@ async def test_a_sealing_that_failed_can_be_tried_again(tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("collector.store.embedded.segment.write", full)
+        patched.setattr("collector.store.embedded.segments.write", full)
         with pytest.raises(OSError, match="No space left"):
             store.finish_seal(sealing)
     assert await messages(store) == expected(range(3))
@@ -175,7 +176,7 @@ async def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path) -> None:
         bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
         data.write_bytes(bad)
         try:
-            segment = Segment(data.with_suffix(""), 1)
+            segment = Segment(data.with_suffix(""), 1, OpenData())
             found = [text for block in segment.blocks for text in block.read(["message"])["message"]]
             assert sorted(found) == sorted(want)
         except (OSError, ValueError):
@@ -301,7 +302,7 @@ async def test_tenants_have_folders_of_their_own_that_none_can_leave(tmp_path: P
 def test_gaps_and_dead_letters_are_committed_with_the_records(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     gap = GapRow(0, T0, "default", "h", "k", "src", 5, 9, "truncated", T0, "")
-    letter = DeadLetter(0, 0, T0, "default", "h", "src", "k", 9, "frames", b"", "no frame", 0, 0, b"\x00raw")
+    letter = DeadLetter(0, 0, T0, "default", "h", "src", "k", 9, 13, "frames", b"", "no frame", 0, 0, b"\x00raw")
     store.finish_seal(store.begin_seal(0, b"", {}, [], [gap], [letter]))
     assert store.manifest.gaps("default") == [gap]
     assert store.manifest.dead_letter_count() == 1
@@ -313,7 +314,7 @@ def test_a_newer_or_broken_manifest_is_refused_in_words(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "manifest.sqlite") as db:
         db.execute("PRAGMA user_version=9")
     db.close()
-    with pytest.raises(Unusable, match="version 9, this Deckwatch reads up to 2"):
+    with pytest.raises(Unusable, match="version 9, this Deckwatch reads up to 3"):
         open_store(tmp_path)
     (tmp_path / "manifest.sqlite").write_bytes(b"no database at all, but long enough to be read as one" * 100)
     for rest in tmp_path.glob("manifest.sqlite-*"):

@@ -14,6 +14,7 @@ import pytest
 from collector.store.embedded.coverage import Covered, coverage_of, merged, pack, unpack
 from collector.store.embedded.manifest import GapRow, Manifest, SegmentRow
 from collector.store.embedded.segment import Segment
+from collector.store.embedded.segment_data import OpenData
 from collector.store.embedded.segments import LOST_AND_FOUND_BYTES
 from collector.store.protocol import STORED_ROWS
 from deckwatch.runtime.faults import Reject, Unusable
@@ -132,14 +133,14 @@ def test_a_flipped_bit_is_found_wherever_it_is_read_from(tmp_path: Path) -> None
     store.close()
     (data,) = tmp_path.rglob("*.parquet")
     good = data.read_bytes()
-    want = Segment(data.with_suffix(""), 1).blocks[0].read(STORED_ROWS)
+    want = Segment(data.with_suffix(""), 1, OpenData()).blocks[0].read(STORED_ROWS)
     found = 0
     for byte in range(4, len(good) - 8, 7):
         bad = bytearray(good)
         bad[byte] ^= 1 << rng.randrange(8)
         data.write_bytes(bad)
         try:
-            assert Segment(data.with_suffix(""), 1).blocks[0].read(STORED_ROWS).equals(want)
+            assert Segment(data.with_suffix(""), 1, OpenData()).blocks[0].read(STORED_ROWS).equals(want)
         except (OSError, ValueError):
             found += 1
     assert found > len(good) // 7 // 2  # columns that are not asked for may differ
@@ -248,8 +249,8 @@ async def test_a_manifest_of_the_first_version_is_converted(tmp_path: Path) -> N
     db.close()
     store = open_store(tmp_path, compaction_bytes=0)
     assert await messages(store) == expected(range(2))
-    (letter,) = store.manifest.query("SELECT seq, part, reason, payload, format FROM dead_letters")
-    assert letter == (7, 3, "no frame", b"raw", "")
+    (letter,) = store.manifest.query("SELECT seq, part, reason, start, end, payload, format FROM dead_letters")
+    assert letter == (7, 3, "no frame", 9, 12, b"raw", "")
     data_of(tmp_path, rows[0]).unlink()
     store.close()
     store = open_store(tmp_path, compaction_bytes=0)
