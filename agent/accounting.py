@@ -55,7 +55,7 @@ class StreamStatus(msgspec.Struct, frozen=True):
     path: str
     tenant: str
     container: str  # its name; empty: a file of the host
-    place: str  # live | rotated | deleted | gone | closed (read to its end and let go)
+    place: str  # live | rotated | deleted | gone | closed (read to its end and let go) | waiting (to be found again)
     size_bytes: int | None  # None: there is no file, or it is compressed and not read to its end
     read_bytes: int
     acked_bytes: int
@@ -110,6 +110,13 @@ def closed_status(state: StreamState, agent: str) -> StreamStatus:
         gaps=len(state.gaps),
         declaring=_told(state.gaps),
     )
+
+
+def waiting_status(state: StreamState, size_bytes: int, agent: str) -> StreamStatus:
+    """Of a stream that was open before the start, that nobody has named yet, and whose file our hard link keeps."""
+    acked = state.acked.offset
+    known = closed_status(state, agent)
+    return msgspec.structs.replace(known, place="waiting", size_bytes=size_bytes, lag_bytes=size_bytes - acked)
 
 
 def _name(container: Container | None) -> str:

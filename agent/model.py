@@ -52,7 +52,7 @@ class FoundContainer(msgspec.Struct, frozen=True):
     endpoint: Endpoint | None = None
 
 
-class LogSource(msgspec.Struct, frozen=True):
+class LogSource(msgspec.Struct, frozen=True, gc=False):
     """A log to be followed: one log of a container, or a file of the host."""
 
     name: str
@@ -69,6 +69,8 @@ class LogSource(msgspec.Struct, frozen=True):
     """Nobody writes there any more: at EOF an unterminated last line is complete."""
     created_ns: int | None = None
     """When its container was created; None: unknown."""
+    started_ns: int | None = None
+    """When its container was started last; its engine had made the log by then. None: unknown."""
     max_files: int = 0
     """How many files of it its engine keeps, the live one included, before it deletes the oldest; 0: unknown, or it
     never rotates."""

@@ -82,6 +82,7 @@ class DockerReader:
             tenant=tenant,
             ended=status.state in (ContainerState.EXITED, ContainerState.DEAD),
             created_ns=status.created_ns,
+            started_ns=status.started_ns,
         )
 
 

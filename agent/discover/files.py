@@ -48,7 +48,8 @@ class FileGlobs:
         self._settings = settings
         self._paths = HostPaths(settings.host_root)
         self._patterns = {pattern: self._paths.inner(os.path.abspath(pattern)) for pattern in patterns}  # noqa: PTH100
-        self._known: set[str] = set()
+        self._known: dict[str, str] = {}  # names of logs, to themselves: see _remember
+        self._sources: dict[str, LogSource] = {}  # of the last look
         self._disk = DockerDisk(settings)
         self._dated: dict[str, tuple[int, frozenset[str]]] = {}
         self._broken: dict[str, str] = {}
@@ -56,10 +57,9 @@ class FileGlobs:
     def look(self) -> Looked:
         found = {pattern: sort_out(_matches(inner)) for pattern, inner in self._patterns.items()}
         matched = dict.fromkeys(path for matches in found.values() for path in (*matches.logs, *matches.compressed))
-        live = live_logs(matched, self._patterns.values(), self._known)
+        live = self._remember(live_logs(matched, self._patterns.values(), self._known))
         real = self._real_paths(path for path in live if not is_compressed(path))
         followed = sorted(real)[: self._settings.files.max_files]
-        self._remember(live)
         findings = [self._pattern_finding(pattern, matches) for pattern, matches in found.items()]
         view = self._view(followed)
         trouble = self._trouble(found.values(), [path for path in live if is_compressed(path)], len(real))
@@ -76,14 +76,15 @@ class FileGlobs:
                 continue
             if folder not in folders:
                 folders[folder] = self._paths.real(folder or "/").rstrip("/")
-            real.add(f"{folders[folder]}/{name}")
+            real.add(path if folders[folder] == folder else f"{folders[folder]}/{name}")
         return real
 
-    def _remember(self, live: Iterable[str]) -> None:
-        """Names of logs for as long as we run, so that a rename is known as one; not without bound."""
+    def _remember(self, live: Iterable[str]) -> list[str]:
+        """Names of logs for as long as we run, so that a rename is known as one; not without bound. They are given as
+        the texts that are known already: thousands of paths take megabytes each time that they are there anew."""
         if len(self._known) > 4 * self._settings.files.max_files:
             self._known.clear()
-        self._known.update(live)
+        return [self._known.setdefault(path, path) for path in live]
 
     def _view(self, followed: list[str]) -> View:
         self._broken = {}
@@ -95,8 +96,10 @@ class FileGlobs:
         for path in followed:
             source = self._docker_log(path, docker[path], containers) if path in docker else self._plain(path, dated)
             if source is not None:
-                sources[source.name] = source
+                before = self._sources.get(source.name)
+                sources[source.name] = before if before is not None and before == source else source
         self._disk.keep_only(path.rpartition("/")[0] for path in docker)
+        self._sources = sources
         return View(containers, sources)
 
     def _plain(self, path: str, dated: Mapping[str, frozenset[str]]) -> LogSource:

@@ -67,8 +67,9 @@ class _Draft:
     def add(self, piece: Piece) -> None:
         tail = piece.tail
         context = Context(self._host, told_path(tail.path), tail.source.container, self._timezone)
-        stream = self._stream(tail.key, tail, context)
-        part = self.parts.setdefault(tail.key, Part(tail, piece.start, piece.end))
+        key = tail.key
+        stream = self._stream(key, tail, context)
+        part = self.parts.setdefault(key, Part(tail, piece.start, piece.end))
         part.end = piece.end
         if gap := piece.gap:
             self.gaps.append(Gap(stream, gap.start, gap.end, gap.behind.crc, gap.reason, gap.ts_ns, gap.detail))

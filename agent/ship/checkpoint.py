@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT_FILE = "checkpoint.json"
 VERSION = 1
+_AT_ONCE = 256
+"""Streams encoded at a time: with thousands of files all of the text would be megabytes, every second."""
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -32,7 +35,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     agent: str
     epoch: str  # of the collector that the positions are from
     saved_ns: int
-    streams: tuple[StreamState, ...] = ()
+    streams: tuple[StreamState, ...] = ()  # the last field: see _encoded
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -76,4 +79,14 @@ def _set_aside(path: Path, why: str) -> Loaded:
 
 def save_checkpoint(state_dir: Path, checkpoint: Checkpoint) -> None:
     """Durable when it returns. Raises OSError."""
-    write_atomically(state_dir / CHECKPOINT_FILE, msgspec.json.encode(checkpoint))
+    write_atomically(state_dir / CHECKPOINT_FILE, _encoded(checkpoint))
+
+
+def _encoded(checkpoint: Checkpoint) -> Iterator[bytes]:
+    """As msgspec.json.encode(checkpoint), in pieces."""
+    whole, streams = msgspec.json.encode(msgspec.structs.replace(checkpoint, streams=())), checkpoint.streams
+    yield whole.removesuffix(b"]}")
+    for at in range(0, len(streams), _AT_ONCE):
+        yield b"," if at else b""
+        yield msgspec.json.encode(streams[at : at + _AT_ONCE])[1:-1]
+    yield b"]}"

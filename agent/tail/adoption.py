@@ -22,12 +22,11 @@ _RETURN_NS = 600 * 1_000_000_000
 
 
 class Adoption:
-    """Of one followed log. `only_known`: what is not known of it is none of our business."""
+    """Of one followed log; it keeps nothing of its own."""
 
-    def __init__(self, followed: Followed, keeper: Keeper, *, only_known: bool) -> None:
+    def __init__(self, followed: Followed, keeper: Keeper) -> None:
         self._followed = followed
         self._keeper = keeper
-        self._only_known = only_known
 
     def assign(self, found: list[Candidate], now: float) -> None:
         memory, name = self._keeper.memory, self._followed.source.name
@@ -38,7 +37,7 @@ class Adoption:
         match = match_files(found, states, opened)
         for i, one in enumerate(found):
             state = match.streams.get(i) or match.copies.get(i)
-            self._followed.rotated.pending.pop(one.file.id, None)
+            self._followed.rotated.unhold(one.file.id)
             if error := match.unreadable.get(i):
                 self._followed.rotated.unreadable(one.file, error)
                 continue
@@ -88,13 +87,13 @@ class Adoption:
 
     def _take_unknown(self, one: Candidate, now: float) -> None:
         """A rotated file that nobody saw while it was live. One that still changes may be a copy in the making."""
-        if self._only_known:
+        if self._followed.only_known:
             one.file.close()
             return
         stat = one.file.stat()
         still = self._keeper.now_ns() - stat.mtime_ns >= self._keeper.settings.settle_s * 1e9
         if not one.live and not one.born and not self._followed.is_first and not still:
-            self._followed.rotated.pending[one.file.id] = one.file
+            self._followed.rotated.hold(one.file)
             return
         for tail in self._followed.tails if not one.live and not one.born else ():
             if tail.file and tail.generation and tail.read.offset and stat.size and is_prefix_of(one.file, tail.file):
@@ -160,7 +159,7 @@ class Adoption:
         """It is known to be no copy in the making."""
         for at, file in list(self._followed.rotated.pending.items()):
             if file.path == path:
-                del self._followed.rotated.pending[at]
+                self._followed.rotated.unhold(at)
                 self._followed.new_tail(file, Place.ROTATED, now)
 
 

@@ -17,17 +17,20 @@ class Births:
     files were opened.
     """
 
+    __slots__ = ("_born", "_moving", "_names", "count", "name")
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.count = 0
-        self._names: dict[str, int] = {}  # name in the folder -> number of its birth
-        self._moving: dict[int, int | None] = {}  # cookie of a rename -> what is on its way
+        self._names: dict[str, int] | None = None  # name in the folder -> number of its birth; None: none was born
+        self._moving: tuple[int, int | None] | None = None  # cookie of the last rename, and what is on its way
         self._born = 0
 
     @property
     def names(self) -> list[str]:
         """Where files stand that were born here, the oldest first."""
-        return sorted(self._names, key=lambda name: self._names[name])
+        names = self._names or {}
+        return sorted(names, key=names.__getitem__)
 
     def take(self, notice: Notice) -> bool:
         """True: this log's files changed names."""
@@ -42,19 +45,24 @@ class Births:
             self._bear()
             return True
         if change & Change.DELETE:
-            return self._names.pop(name, None) is not None or name == self.name
+            return self._unname(name) is not None or name == self.name
         return False
 
+    def _unname(self, name: str) -> int | None:
+        return self._names.pop(name, None) if self._names else None
+
     def _left(self, notice: Notice) -> bool:
-        number = self._names.pop(notice.name, None)
-        self._moving = {notice.cookie: number}  # both halves of a rename within one folder come one after the other
+        number = self._unname(notice.name)
+        self._moving = (notice.cookie, number)  # both halves of a rename within one folder come one after the other
         return number is not None or notice.name == self.name
 
     def _arrived(self, notice: Notice) -> bool:
-        number = self._moving.pop(notice.cookie, None)
-        covered = self._names.pop(notice.name, None) is not None
+        number = None
+        if self._moving is not None and self._moving[0] == notice.cookie:
+            number, self._moving = self._moving[1], None
+        covered = self._unname(notice.name) is not None
         if number is not None:
-            self._names[notice.name] = number
+            self._name(notice.name, number)
             return True
         if notice.name == self.name:
             self._bear()
@@ -64,7 +72,12 @@ class Births:
     def _bear(self) -> None:
         self._born += 1
         self.count += 1
-        self._names[self.name] = self._born
+        self._name(self.name, self._born)
+
+    def _name(self, name: str, number: int) -> None:
+        if self._names is None:
+            self._names = {}
+        self._names[name] = number
 
     def settle(self) -> None:
         """All births so far are accounted for."""
@@ -73,8 +86,7 @@ class Births:
     def forget(self) -> None:
         """Events were lost: nobody knows which file carries which name."""
         self.count = 0
-        self._names.clear()
-        self._moving.clear()
+        self._names = self._moving = None
 
 
 def unseen(births: int, opened: int) -> int:

@@ -12,6 +12,7 @@ import errno
 import logging
 import os
 import select
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -38,16 +39,22 @@ class Caught(msgspec.Struct, frozen=True):
     uncounted: bool = False
 
 
+NOTHING = Caught()
+
+
 class _Log:
     """One log under watch."""
 
+    __slots__ = ("_failed", "_opened", "births", "folder", "fresh", "held", "source", "uncounted", "unseen",
+                 "watch")  # fmt: skip
+
     def __init__(self, source: str, folder: str, name: str, watch: int) -> None:
         self.source = source
-        self.folder = folder
+        self.folder = sys.intern(folder)  # of thousands of logs
         self.births = Births(name)
         self.watch: int | None = watch  # None: its folder went
-        self.held: dict[FileId, PlainFile] = {}  # open, so that their inodes can't be used again while we compare
-        self.fresh: list[LogFile] = []
+        self.held: tuple[PlainFile, ...] = ()  # open, so that their inodes can't be used again while we compare
+        self.fresh: tuple[LogFile, ...] = ()
         self.unseen = 0
         self.uncounted = False
         self._opened = 0
@@ -65,12 +72,12 @@ class _Log:
                 self._failed += name in self.births.names
 
     def _keep(self, file: PlainFile) -> None:
-        if file.id in self.held:
+        if any(file.id == held.id for held in self.held):
             file.close()
             return
-        self.held[file.id] = file
+        self.held += (file,)
         self._opened += 1
-        self.fresh.append(file.again())
+        self.fresh += (file.again(),)
 
     def settle(self) -> None:
         """No event is on its way: what was born and not opened is gone."""
@@ -82,8 +89,10 @@ class _Log:
             with contextlib.suppress(OSError):  # it can't be looked at: it is not held either
                 found = os.stat(os.path.join(self.folder, name))  # noqa: PTH116, PTH118
                 named.add(FileId(found.st_dev, found.st_ino))
-        for at in [at for at in self.held if at not in named]:
-            self.held.pop(at).close()
+        for file in self.held:
+            if file.id not in named:
+                file.close()
+        self.held = tuple(file for file in self.held if file.id in named)
 
     def lose_count(self) -> None:
         self.births.forget()
@@ -92,20 +101,22 @@ class _Log:
         self.close_held()
 
     def close_held(self) -> None:
-        for file in self.held.values():
+        for file in self.held:
             file.close()
-        self.held.clear()
+        self.held = ()
 
     def taken(self) -> Caught:
-        caught = Caught(tuple(self.fresh), self.unseen, self.uncounted)
-        self.fresh, self.unseen, self.uncounted = [], 0, False
+        if not self.fresh and not self.unseen and not self.uncounted:
+            return NOTHING
+        caught = Caught(self.fresh, self.unseen, self.uncounted)
+        self.fresh, self.unseen, self.uncounted = (), 0, False
         return caught
 
     def close(self) -> None:
         self.close_held()
         for file in self.fresh:
             file.close()
-        self.fresh.clear()
+        self.fresh = ()
 
 
 class _Folder:
@@ -164,7 +175,7 @@ class Catcher:
                 return False  # `Changes` has said so
             one = self._logs[source] = _Log(source, folder, name, watch)
             if known:
-                one.fresh, one.unseen, one.uncounted, known.fresh = known.fresh, known.unseen, True, []
+                one.fresh, one.unseen, one.uncounted, known.fresh = known.fresh, known.unseen, True, ()
             self._folders.setdefault(watch, _Folder()).logs[name] = one
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="deckwatch-catch", daemon=True)
@@ -176,7 +187,7 @@ class Catcher:
         with self._lock:
             self.catch()
             one = self._logs.get(source)
-            return one.taken() if one else Caught()
+            return one.taken() if one else NOTHING
 
     def covers(self, source: str) -> bool:
         """Are its births counted?"""

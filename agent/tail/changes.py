@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Iterable
 
 import msgspec
 
@@ -30,7 +31,8 @@ class Changes:
     def __init__(self, *, enabled: bool = True) -> None:
         self._inotify = _opened() if enabled else None
         self._watches: dict[str, int] = {}
-        self._folders: dict[int, dict[str, set[str]]] = {}  # watch -> name of the file -> sources
+        self._folders: dict[int, dict[str, str]] = {}  # watch -> name of the file -> its source
+        self._further: dict[tuple[int, str], tuple[str, ...]] = {}  # (watch, name) -> other sources of the same file
         self._full = False
 
     def fileno(self) -> int:
@@ -49,7 +51,10 @@ class Changes:
             watch = self._add(folder)
             if watch is None:
                 return False
-        self._folders[watch].setdefault(name, set()).add(source)
+        first = self._folders[watch].setdefault(name, source)
+        further = self._further.get((watch, name), ())
+        if source != first and source not in further:
+            self._further[watch, name] = (*further, source)
         return True
 
     def _add(self, folder: str) -> int | None:
@@ -72,20 +77,40 @@ class Changes:
         """Watches of folders that nobody asks about any more go."""
         for folder, watch in list(self._watches.items()):
             names = self._folders.get(watch, {})
-            for name in [name for name, sources in names.items() if source in sources]:
-                names[name].discard(source)
-                if not names[name]:
-                    del names[name]
+            for name in [name for name, first in names.items() if self._asked(watch, name, first, source)]:
+                self._forget(watch, name, source)
             if not names:
                 self._drop(folder, watch)
+
+    def _asked(self, watch: int, name: str, first: str, source: str) -> bool:
+        return source == first or (bool(self._further) and source in self._further.get((watch, name), ()))
+
+    def _sources(self, watch: int, name: str) -> tuple[str, ...]:
+        """Of the file of that name; none: nobody asked for it."""
+        first = self._folders.get(watch, {}).get(name)
+        return () if first is None else (first, *self._further.get((watch, name), ()))
+
+    def _forget(self, watch: int, name: str, source: str) -> None:
+        left = [one for one in self._sources(watch, name) if one != source]
+        self._further.pop((watch, name), None)
+        if not left:
+            del self._folders[watch][name]
+            return
+        self._folders[watch][name] = left[0]
+        if left[1:]:
+            self._further[watch, name] = tuple(left[1:])
 
     def _drop(self, folder: str, watch: int) -> None:
         del self._watches[folder]
         if watch in self._watches.values():
             return  # the same folder under another name
-        self._folders.pop(watch, None)
+        self._lose(watch)
         if self._inotify:
             self._inotify.unwatch(watch)
+
+    def _lose(self, watch: int) -> None:
+        self._folders.pop(watch, None)
+        self._further = {at: sources for at, sources in self._further.items() if at[0] != watch}
 
     def read(self) -> Changed:
         files: set[str] = set()
@@ -102,15 +127,16 @@ class Changes:
                     self._gone(notice.watch)
         return Changed(frozenset(files | names), frozenset(names), everything)
 
-    def _meant(self, watch: int, name: str) -> set[str]:
+    def _meant(self, watch: int, name: str) -> Iterable[str]:
         """Rotated files carry the name of the live one and more: `x.log.1`, `0.log.20240101-000000.gz`."""
         folder = self._folders.get(watch, {})
         if name in folder:
-            return folder[name]
-        return {source for live, sources in folder.items() if not name or name.startswith(live) for source in sources}
+            return self._sources(watch, name)
+        meant = [live for live in folder if not name or name.startswith(live)]
+        return {source for live in meant for source in self._sources(watch, live)}
 
     def _gone(self, watch: int) -> None:
-        self._folders.pop(watch, None)
+        self._lose(watch)
         self._watches = {folder: number for folder, number in self._watches.items() if number != watch}
 
     def close(self) -> None:

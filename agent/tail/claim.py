@@ -12,13 +12,13 @@ from enum import IntEnum
 import msgspec
 
 from agent.tail.logfile import FileId, LogFile
-from agent.tail.mark import PROBE_BYTES, crc_up_to, probe_holds, same_text
+from agent.tail.mark import PROBE_BYTES, crc_up_to, head_holds, probe_holds, same_text
 from agent.tail.state import StreamState
 from deckwatch.wire.identity import FINGERPRINT_BYTES, is_of_generation
 from deckwatch.wire.model import Position
 
 _TELLING_BYTES = FINGERPRINT_BYTES + PROBE_BYTES
-"""From this offset on the probe says something that the fingerprint doesn't."""
+"""From this offset on the probe says something that the head doesn't."""
 
 
 class Fit(IntEnum):
@@ -58,7 +58,7 @@ def fit(found: Candidate, state: StreamState) -> Fit:
         return Fit.SAME
     if same_id and state.damaged and state.closed_ns and not found.live:
         return Fit.SAME  # what was taken for its text may have been wrong
-    if not probe_holds(found.file, state.acked):
+    if not (state.damaged or head_holds(found.head, state.acked)) or not probe_holds(found.file, state.acked):
         return Fit.NO
     if same_id:
         return Fit.SAME

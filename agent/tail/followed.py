@@ -17,7 +17,7 @@ from agent.tail.claim import (
     candidate,
     fit,
 )
-from agent.tail.holes import Holes
+from agent.tail.holes import Doubt, Holes
 from agent.tail.keeper import Keeper
 from agent.tail.logfile import FileId, LogFile, open_log
 from agent.tail.losses import Losses
@@ -30,9 +30,13 @@ from deckwatch.wire.model import GapReason
 
 
 class Followed:
+    __slots__ = ("_keeper", "doubts", "from_birth", "is_first", "live", "next_look", "only_known", "quiet_since",
+                 "removed", "rotated", "source", "tails", "unopened_bytes")  # fmt: skip
+
     def __init__(self, source: LogSource, keeper: Keeper, *, only_known: bool = False) -> None:
         """`only_known`: nobody asked for this log any more, only what is known of it is read to its end."""
         self.source = source
+        self.only_known = only_known
         self.tails: list[Tail] = []  # oldest first
         self.live: Tail | None = None
         self.unopened_bytes = 0  # at its path, but it can't be opened
@@ -43,9 +47,21 @@ class Followed:
         self._keeper = keeper
         self.is_first = True  # nothing was looked at yet
         self.from_birth = False  # its births are counted since before its first file
-        self.adoption = Adoption(self, keeper, only_known=only_known)
-        self._holes = Holes(self, keeper, only_known=only_known)
-        self._losses = Losses(self, keeper)
+        self.doubts: tuple[Doubt, ...] = ()
+
+    # Made when they are asked: of thousands of logs most have nothing to be decided.
+
+    @property
+    def adoption(self) -> Adoption:
+        return Adoption(self, self._keeper)
+
+    @property
+    def _holes(self) -> Holes:
+        return Holes(self, self._keeper)
+
+    @property
+    def _losses(self) -> Losses:
+        return Losses(self, self._keeper)
 
     @property
     def idle(self) -> bool:
@@ -56,9 +72,9 @@ class Followed:
     @property
     def settling(self) -> bool:
         """Something is going on that only time decides."""
-        unsure = self.rotated.unsure or self._holes.unsure
         return (
-            unsure
+            self.rotated.unsure
+            or bool(self.doubts)
             or self.is_first
             or any(tail.place is not Place.LIVE or tail.failing_since is not None for tail in self.tails)
         )
@@ -83,17 +99,19 @@ class Followed:
             found += self._open_live()
         if found:
             self.adoption.assign(found, now)
-        while self.rotated.damaged:
-            self.adoption.take_damaged(self.rotated.damaged.pop(0), now)
+        while (damaged := self.rotated.next_damaged()) is not None:
+            self.adoption.take_damaged(damaged, now)
         if present is not None:
             self.rotated.forget_absent(present, now)
         if self.is_first and not self.unopened_bytes and not self.rotated.failing_bytes:
             self.is_first = False
             self._losses.give_up_waiting(now)
             self._holes.check_start(newest, now)
-        self._holes.settle(now)
+        if self.doubts:
+            self._holes.settle(now)
         for tail in self.tails:
-            self._losses.declare(tail, now)
+            if tail.lost is not None:
+                self._losses.declare(tail, now)
 
     def poll(self, now: float) -> None:
         """A look that does not rely on having been told of new names in the folder."""
@@ -116,7 +134,7 @@ class Followed:
         live_id = self._id_at_path() if self.live is None else None
         found: list[Candidate] = []
         for file in caught.files:
-            if pending := self.rotated.pending.pop(file.id, None):
+            if pending := self.rotated.unhold(file.id):
                 pending.close()
             if file.id in held or not self._keeper.may_have(file.id, self):
                 file.close()
@@ -235,12 +253,12 @@ class Followed:
     # Streams ------------------------------------------------------------------------------------------------------
 
     def new_tail(self, file: LogFile | None, place: Place, now: float, state: StreamState | None = None) -> Tail:
-        tail = Tail(self._keeper.agent, self.source, file, place, now, self._name_generation, state)
+        tail = Tail(self._keeper.agent, self.source, file, place, now, self, state)
         self.tails.append(tail)
         self._keeper.adopted(tail, self)
         return tail
 
-    def _name_generation(self, first_bytes: bytes) -> str:
+    def name_generation(self, first_bytes: bytes) -> str:
         """The fingerprint, with `.n` where this source had another file that began like this."""
         base = fingerprint(first_bytes)
         taken = {tail.generation for tail in self.tails}

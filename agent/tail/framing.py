@@ -55,8 +55,19 @@ def sniff(first_bytes: bytes) -> Format:
     return Format.CRI if _CRI.match(first_bytes) else Format.PLAIN
 
 
+def naming_bytes(first_bytes: bytes, form: Format) -> bytes:
+    """What of a file's first bytes names its stream: its first line, for that is the same whenever somebody looks. Two
+    agents that follow one file by mistake give it one name, though one of them saw more of it. A spool is its agent's
+    alone, and has no lines."""
+    newline = first_bytes.find(b"\n", 0, FINGERPRINT_BYTES)
+    if form is Format.FRAMES or newline < 0:
+        return first_bytes[:FINGERPRINT_BYTES]
+    return first_bytes[: newline + 1]
+
+
 def possible_generations(first_bytes: bytes) -> tuple[str, ...]:
-    """Every name that a stream of this file can have been given: it was taken at a line's end, or at the limit.
+    """Every name that a stream of this file can have been given: it was taken at its first line's end (by older agents
+    at that of another one), or at the limit.
 
     Needed where the checkpoint is lost, so that the collector can be asked which of them it knows.
     """

@@ -54,6 +54,15 @@ def may_have_hole(chain: Chain) -> bool:
     return chain.newer >= chain.max_files - 1 if chain.max_files else chain.newer > 0
 
 
+def has_lost_its_first(max_files: int, rotated: int, born_ns: int | None, started_ns: int | None) -> bool:
+    """Can it be that of a log that nobody knew the first file is gone? It is the first to go: while there is room for
+    one more it is there. An engine that keeps the live file alone deletes it at each rotation, and no other file tells
+    of that; but it made the first one before the container was started."""
+    if max_files == 1:
+        return born_ns is not None and started_ns is not None and born_ns > started_ns
+    return max_files > 1 and rotated >= max_files - 1
+
+
 def missing_numbers(live: str, known: str, listed: Iterable[str]) -> list[int]:
     """Numbers of rotated files that must have been there, younger than the known one, and that are not."""
     number = re.compile(re.escape(live) + r"\.(\d{1,3})(\.gz)?")  # more digits are a date
@@ -75,7 +84,7 @@ def told(count: int) -> str:
 UNKNOWN = "files may have been written, rotated and deleted while nobody could count them"
 
 
-class _Doubt(msgspec.Struct, frozen=True):
+class Doubt(msgspec.Struct, frozen=True):
     """A live file that is gone; `newer` rotated files were there that are younger."""
 
     tail: Tail
@@ -85,23 +94,16 @@ class _Doubt(msgspec.Struct, frozen=True):
 
 
 class Holes:
-    """Of one followed log."""
+    """Of one followed log, which keeps the doubts."""
 
-    def __init__(self, followed: Followed, keeper: Keeper, *, only_known: bool) -> None:
+    def __init__(self, followed: Followed, keeper: Keeper) -> None:
         self._followed = followed
         self._keeper = keeper
-        self._only_known = only_known
-        self._doubts: list[_Doubt] = []
-
-    @property
-    def unsure(self) -> bool:
-        """Something is going on that only time decides."""
-        return bool(self._doubts)
 
     @property
     def _ours(self) -> bool:
         """Files that nobody else rotates, or that nobody asked about any more."""
-        return self._only_known or self._followed.source.format is Format.FRAMES
+        return self._followed.only_known or self._followed.source.format is Format.FRAMES
 
     def take(self, caught: Caught, moved: Tail | None, now: float) -> None:
         """`moved`: the live file until now, which is not at its path any more. To be called before what was caught is
@@ -117,11 +119,12 @@ class Holes:
         if moved.file is None or self._ours or moved.file.stat().links:
             return
         newer = self._followed.rotated.younger_than(moved.file.stat().mtime_ns)
-        self._doubts.append(_Doubt(moved, now, newer, self._born_since_deletion(moved)))
+        self._followed.doubts += (Doubt(moved, now, newer, self._born_since_deletion(moved)),)
 
     def settle(self, now: float) -> None:
-        for doubt in [one for one in self._doubts if now - one.since >= self._keeper.settings.settle_s]:
-            self._doubts.remove(doubt)
+        due = [one for one in self._followed.doubts if now - one.since >= self._keeper.settings.settle_s]
+        self._followed.doubts = tuple(one for one in self._followed.doubts if one not in due)
+        for doubt in due:
             copied = self._followed.rotated.has_copy(doubt.tail.generation)
             if may_have_hole(Chain(copied, doubt.newer, self._followed.source.max_files, doubt.born_since)):
                 self._note(UNKNOWN, doubt.tail if doubt.tail in self._followed.tails else None, now)
@@ -159,9 +162,10 @@ class Holes:
         """A container that was created while we ran, and whose log was found when it had been rotated as often as its
         engine keeps files: the first may be gone."""
         followed, source = self._followed, self._followed.source
-        if followed.from_birth or source.max_files < 2 or (source.created_ns or 0) < self._keeper.started_ns:
+        if followed.from_birth or (source.created_ns or 0) < self._keeper.started_ns:
             return
-        if followed.rotated.younger_than(0) >= source.max_files - 1:
+        born = born_ns(source.path) if source.max_files == 1 else None
+        if has_lost_its_first(source.max_files, followed.rotated.younger_than(0), born, source.started_ns):
             self._note(UNKNOWN, followed.new_tail(None, Place.GONE, now), now)
 
     def _note(self, why: str, before: Tail | None, now: float) -> None:

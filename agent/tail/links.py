@@ -140,6 +140,15 @@ class Links:
         file.own_links = 1
         return file
 
+    def size_of(self, at: FileId) -> int | None:
+        """Of the file behind a link; None where there is none."""
+        if at not in self._held:
+            return None
+        try:
+            return os.stat(self._path(at)).st_size
+        except OSError:
+            return None
+
     def too_large(self, at: FileId) -> int | None:
         """The size of a file that was let go of at the start because of the limit."""
         return self._too_large.get(at)

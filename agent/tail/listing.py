@@ -24,8 +24,14 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Listings:
+    """What a folder holds is read once for all of its logs that are looked at in one round."""
+
     def __init__(self) -> None:
         self._names: dict[str, tuple[int, list[str]]] = {}  # folder -> its mtime, sorted names
+
+    def forget(self) -> None:
+        """After a round of looks: the names of thousands of files are not kept for the next one."""
+        self._names.clear()
 
     def changed_ns(self, pattern: str) -> int:
         """When the folder of a pattern last got or lost a name; -1 where that can't be told."""
@@ -55,14 +61,15 @@ class Listings:
             return glob.glob(pattern)
         names = self._listed(folder)
         prefix = _WILD.split(name, maxsplit=1)[0]
-        matches = re.compile(fnmatch.translate(name)).match
         at = bisect_left(names, prefix)
-        found = []
+        alike = []
         while at < len(names) and names[at].startswith(prefix):
-            if matches(names[at]):
-                found.append(os.path.join(folder, names[at]))
+            alike.append(names[at])
             at += 1
-        return found
+        if not alike:  # as with most of thousands of logs: to compile a pattern for each would take most of a look
+            return []
+        matches = re.compile(fnmatch.translate(name)).match
+        return [os.path.join(folder, one) for one in alike if matches(one)]
 
     def _listed(self, folder: str) -> list[str]:
         try:

@@ -22,7 +22,7 @@ BLOCK_BYTES = 4096
 """A disk that can't read one byte can't read its page: the kernel answers for whole ones."""
 
 
-class FileId(msgspec.Struct, frozen=True):
+class FileId(msgspec.Struct, frozen=True, gc=False):
     """Of the file that is open. A hint only, once it is closed: inodes are used again."""
 
     device: int
@@ -33,7 +33,7 @@ NO_FILE = FileId(0, 0)
 """Nothing was ever opened: no file system gives this inode to a file."""
 
 
-class FileStat(msgspec.Struct, frozen=True):
+class FileStat(msgspec.Struct, frozen=True, gc=False):
     size: int | None  # of the text; None: not known before the end of a compressed file was reached
     stored_bytes: int  # on disk
     links: int
@@ -61,12 +61,12 @@ class TornGzip(OSError):
 
 
 class PlainFile:
-    own_links = 0
-    """Of ours (`links`): they are no names of the file, and `stat` leaves them out."""
+    __slots__ = ("_fd", "id", "own_links", "path")
 
     def __init__(self, path: str, fd: int = -1) -> None:
         """`fd`: it is open already. Raises OSError."""
         self.path = path
+        self.own_links = 0  # names that are ours (`links`) and none of the file's: `stat` leaves them out
         self._fd = fd if fd >= 0 else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         found = os.fstat(self._fd)
         if not stat.S_ISREG(found.st_mode):

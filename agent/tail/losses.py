@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Losses:
-    """Of one followed log."""
+    """Of one followed log; it keeps nothing of its own."""
 
     def __init__(self, followed: Followed, keeper: Keeper) -> None:
         self._followed = followed

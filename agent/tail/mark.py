@@ -1,7 +1,8 @@
 """A position that can be checked again: offset, running CRC, and a CRC of the bytes just before it.
 
 The running CRC proves everything up to the offset but needs a read from the start; the probe of one KiB is cheap
-enough to be checked at every look, and betrays a file that was truncated and has grown past the position again.
+enough to be checked at every look, and betrays a file that was truncated and has grown past the position again. So is
+the file's head, which tells files apart that have their first line in common: that alone is in a stream's name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from deckwatch.wire.identity import crc32c
+from deckwatch.wire.identity import FINGERPRINT_BYTES, crc32c
 from deckwatch.wire.model import Position
 
 PROBE_BYTES = 1024
@@ -23,11 +24,16 @@ class Readable(Protocol):
         ...
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     offset: int = 0
     crc: int = 0  # CRC-32C of [0, offset)
     probe_bytes: int = 0
     probe_crc: int = 0  # CRC-32C of [offset - probe_bytes, offset)
+    head_crc: int | None = None  # CRC-32C of [0, head_bytes); None: not known
+
+    @property
+    def head_bytes(self) -> int:
+        return min(self.offset, FINGERPRINT_BYTES)
 
     @property
     def position(self) -> Position:
@@ -45,14 +51,23 @@ def mark_behind(start: Mark, piece: bytes, file: Readable) -> Mark:
     if len(probe) < PROBE_BYTES and start.probe_bytes:
         before = min(PROBE_BYTES - len(probe), start.probe_bytes)
         probe = file.pread(before, start.offset - before) + probe
-    return Mark(end, crc32c(piece, start.crc), len(probe), crc32c(probe))
+    return Mark(end, crc32c(piece, start.crc), len(probe), crc32c(probe), _head_behind(start, piece))
 
 
-def mark_at(file: Readable, position: Position) -> Mark:
-    """A position that is known to be right, with its probe taken from the file."""
+def _head_behind(start: Mark, piece: bytes) -> int | None:
+    if start.offset >= FINGERPRINT_BYTES or (start.offset and start.head_crc is None):
+        return start.head_crc
+    return crc32c(piece[: FINGERPRINT_BYTES - start.offset], start.head_crc or 0)
+
+
+def mark_at(file: Readable, position: Position, head: bytes = b"") -> Mark:
+    """A position that is known to be right, with its probe taken from the file. `head`: the file's first bytes, where
+    they can be had without reading all of it again."""
     length = min(PROBE_BYTES, position.offset)
     probe = file.pread(length, position.offset - length) if length else b""
-    return Mark(position.offset, position.crc, len(probe), crc32c(probe))
+    mark = Mark(position.offset, position.crc, len(probe), crc32c(probe))
+    known = head[: mark.head_bytes]
+    return msgspec.structs.replace(mark, head_crc=crc32c(known)) if len(known) == mark.head_bytes else mark
 
 
 def probe_holds(file: Readable, mark: Mark) -> bool:
@@ -61,6 +76,14 @@ def probe_holds(file: Readable, mark: Mark) -> bool:
         return True
     data = file.pread(mark.probe_bytes, mark.offset - mark.probe_bytes)
     return len(data) == mark.probe_bytes and crc32c(data) == mark.probe_crc
+
+
+def head_holds(head: bytes, mark: Mark) -> bool:
+    """Are a file's first bytes (FINGERPRINT_BYTES of them, where it has so many) those that were read?"""
+    if mark.head_crc is None:
+        return True
+    known = head[: mark.head_bytes]
+    return len(known) == mark.head_bytes and crc32c(known) == mark.head_crc
 
 
 def crc_up_to(file: Readable, start: Position, end: int) -> int | None:

@@ -6,18 +6,23 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from agent.tail.framing import possible_generations
-from agent.tail.mark import START, holds, mark_at
+from agent.tail.framing import naming_bytes, possible_generations, sniff
+from agent.tail.mark import START, holds
 from agent.tail.reconcile import Settlement, settle
 from agent.tail.state import StreamState
 from agent.tail.tail import Tail
-from deckwatch.wire.identity import FINGERPRINT_BYTES, stream_key
+from deckwatch.wire.identity import FINGERPRINT_BYTES, fingerprint, stream_key
 from deckwatch.wire.model import Position, StreamId
 
 if TYPE_CHECKING:
     from agent.tail.tailer import Tailer
 
 log = logging.getLogger(__name__)
+
+_NAMESAKES = 2
+_MOST_NAMESAKES = 100
+"""Files of one log that begin alike, as with a banner, are told apart by a number behind their name: at least so many
+are asked for, and as many as there are files, but never more than these."""
 
 
 class Positions:
@@ -55,8 +60,12 @@ class Positions:
     def _possible(self, tail: Tail) -> Iterator[str]:
         """Names that its file may have had, without those that we have given to other files."""
         assert tail.file is not None  # noqa: S101 - asked by the only caller
-        for generation in possible_generations(tail.file.pread(FINGERPRINT_BYTES, 0)):
-            for name in (generation, f"{generation}.1", f"{generation}.2"):
+        head, home = tail.file.pread(FINGERPRINT_BYTES, 0), self._tailer.homes[tail]
+        ours = fingerprint(naming_bytes(head, tail.format or sniff(head)))
+        namesakes = min(_MOST_NAMESAKES, _NAMESAKES + len(home.tails) + len(home.rotated.list_now()))
+        for generation in possible_generations(head):
+            for number in range(1 + (namesakes if generation == ours else _NAMESAKES)):
+                name = f"{generation}.{number}" if number else generation
                 if not self._is_given(tail, name):
                     yield name
 
@@ -77,7 +86,7 @@ class Positions:
                 continue
             if holds(tail.file, START, position):
                 tail.resume_as(name)
-                tail.ack(mark_at(tail.file, position))
+                tail.ack(tail.mark_at(position))
                 self._tailer.named()
                 return True
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from agent.tail.mark import START, Mark, holds, mark_at
+from agent.tail.mark import START, Mark, holds
 from agent.tail.state import PlannedGap
 from agent.tail.tail import Tail
 from deckwatch.runtime.files import told_path
@@ -39,7 +39,7 @@ def settle(tail: Tail, theirs: Position, ts_ns: int) -> Settlement:
     if stands is Standing.DIVERGED:
         return Settlement.DIVERGE
     if tail.file is not None and holds(tail.file, _readable_before(tail, theirs), theirs):
-        tail.ack(mark_at(tail.file, theirs))
+        tail.ack(tail.mark_at(theirs))
         tail.rewind()
         return Settlement.MOVED
     if stands is Standing.AHEAD:
@@ -64,6 +64,6 @@ def _declare_restored(tail: Tail, theirs: Position, ts_ns: int) -> None:
     later = [gap for gap in tail.gaps if gap.start >= ours.offset]
     gap = PlannedGap(theirs.offset, ours.offset, ours, GapReason.RESTORED, ts_ns, detail)
     tail.acked = Mark(theirs.offset, theirs.crc) if theirs.offset else START
-    tail.gaps = [gap, *later]
+    tail.gaps = (gap, *later)
     tail.over = False
     tail.rewind()

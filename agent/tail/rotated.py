@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -19,6 +20,22 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 100
 """Of files that are gone."""
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+"""Thousands of logs are followed, and most of them have no rotated files: they share it."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _with(known: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
+    return {**known, key: value}
+
+
+def _without(known: Mapping[K, V], key: K) -> Mapping[K, V]:
+    if key not in known:
+        return known
+    return {other: value for other, value in known.items() if other != key} or _NOTHING
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -39,19 +56,36 @@ class Failing(msgspec.Struct, frozen=True):
 
 
 class RotatedFiles:
-    """`due`: names in the folder may have changed since the last look."""
+    """`due`: names in the folder may have changed since the last look. The mappings are replaced, never changed."""
+
+    __slots__ = ("_absent", "_damaged", "_failing", "_keeper", "_listed_ns", "_settled", "due", "names", "pending",
+                 "source")  # fmt: skip
 
     def __init__(self, source: LogSource, keeper: Keeper) -> None:
         self.source = source
         self.due = True
-        self.pending: dict[FileId, LogFile] = {}  # unknown files, held until they are still
+        self.pending: Mapping[FileId, LogFile] = _NOTHING  # unknown files, held until they are still
         self._keeper = keeper
-        self.damaged: list[LogFile] = []  # open; they could not be read for so long that they are taken as they are
-        self.names: dict[FileId, str] = {}  # where files were listed last, also some that are not there any more
-        self._failing: dict[FileId, Failing] = {}
-        self._settled: dict[FileId, Settled] = {}
-        self._absent: dict[str, float] = {}  # closed generations whose file is not to be found: since when
+        self._damaged: tuple[LogFile, ...] = ()  # open
+        self.names: Mapping[FileId, str] = _NOTHING  # where files were listed last, also some that are gone
+        self._failing: Mapping[FileId, Failing] = _NOTHING
+        self._settled: Mapping[FileId, Settled] = _NOTHING
+        self._absent: Mapping[str, float] = _NOTHING  # closed generations whose file is not to be found: since when
         self._listed_ns = -1
+
+    def hold(self, file: LogFile) -> None:
+        """It is pending from now on."""
+        self.pending = _with(self.pending, file.id, file)
+
+    def unhold(self, at: FileId) -> LogFile | None:
+        file = self.pending.get(at)
+        self.pending = _without(self.pending, at)
+        return file
+
+    def next_damaged(self) -> LogFile | None:
+        """One that could not be read for so long that it is taken as it is."""
+        file, self._damaged = (self._damaged[0], self._damaged[1:]) if self._damaged else (None, ())
+        return file
 
     @property
     def unsure(self) -> bool:
@@ -71,7 +105,7 @@ class RotatedFiles:
 
     def unsettle(self, generation: str) -> None:
         """Its copies are wanted now."""
-        self._settled = {at: one for at, one in self._settled.items() if one.generation != generation}
+        self._settled = {at: one for at, one in self._settled.items() if one.generation != generation} or _NOTHING
 
     def close_file(self, file: LogFile, generation: str) -> tuple[FileId, bool]:
         """A stream is closed: which file stands for it from now on, and is that one still listed?"""
@@ -81,7 +115,7 @@ class RotatedFiles:
         self.due = True
         if copies and not stat.links:
             return copies[0], listed  # its compressed copy
-        self._settled[file.id] = Settled(stat.stored_bytes, stat.mtime_ns, generation)
+        self._settled = _with(self._settled, file.id, Settled(stat.stored_bytes, stat.mtime_ns, generation))
         return file.id, listed
 
     def has_copy(self, generation: str) -> bool:
@@ -109,7 +143,8 @@ class RotatedFiles:
             path, found = one.path, one.stat
             at = FileId(found.st_dev, found.st_ino)
             present.add(at)
-            self.names[at] = path
+            if self.names.get(at) != path:
+                self.names = _with(self.names, at, path)
             settled = self._settled.get(at)
             if settled and (settled.stored_bytes, settled.mtime_ns) == (found.st_size, found.st_mtime_ns):
                 continue
@@ -142,8 +177,7 @@ class RotatedFiles:
         return found
 
     def readable(self, file: LogFile) -> None:
-        if self._failing:
-            self._failing.pop(file.id, None)
+        self._failing = _without(self._failing, file.id)
         self._keeper.complain(file.path, None)
 
     def is_resting(self, at: FileId) -> bool:
@@ -154,26 +188,28 @@ class RotatedFiles:
     def unreadable(self, file: LogFile, error: OSError) -> None:
         """Now: it may still be being written, as a compressed file is. What stays so is damaged."""
         self._keeper.complain(file.path, error)
-        self.pending.pop(file.id, None)
+        self.unhold(file.id)
         self.due = True
         now, stat, settings = self._keeper.now(), file.stat(), self._keeper.settings
         known = self._failing.get(file.id)
         same = known and (known.stored_bytes, known.mtime_ns) == (stat.stored_bytes, stat.mtime_ns)
         since = known.since if known and (same or stat.size is not None) else now
         if now - since >= settings.unreadable_s:
-            self._failing.pop(file.id, None)
-            self.damaged.append(file)
+            self._failing = _without(self._failing, file.id)
+            self._damaged += (file,)
             return
-        self._failing[file.id] = Failing(since, now + settings.poll_s, stat.stored_bytes, stat.mtime_ns)
+        failing = Failing(since, now + settings.poll_s, stat.stored_bytes, stat.mtime_ns)
+        self._failing = _with(self._failing, file.id, failing)
         file.close()
 
     def forget_absent(self, present: set[FileId], now: float) -> None:
         """Closed streams whose file has no name left. Not at once: it may just be getting another one."""
-        self._settled = {at: settled for at, settled in self._settled.items() if at in present}
-        while len(self.names) > _MOST_NAMES + len(present):
-            del self.names[next(iter(self.names))]
+        self._settled = {at: settled for at, settled in self._settled.items() if at in present} or _NOTHING
+        if (too_many := len(self.names) - _MOST_NAMES - len(present)) > 0:
+            self.names = dict(list(self.names.items())[too_many:])
         tried = now - 2 * self._keeper.settings.poll_s  # the live one is not among those present
-        self._failing = {at: one for at, one in self._failing.items() if at in present or one.retry_at > tried}
+        failing = {at: one for at, one in self._failing.items() if at in present or one.retry_at > tried}
+        self._failing = failing or _NOTHING
         still = {settled.generation for settled in self._settled.values()}
         absent: dict[str, float] = {}
         for state in self._keeper.memory.closed(self.source.name):
@@ -183,9 +219,9 @@ class RotatedFiles:
             if now - since > self._keeper.settings.settle_s and not self.pending and not self.due:
                 self._keeper.unlisted(state)
                 del absent[state.generation]
-        self._absent = absent
+        self._absent = absent or _NOTHING
 
     def settle(self, file: LogFile, generation: str) -> None:
         stat = file.stat()
-        self._settled[file.id] = Settled(stat.stored_bytes, stat.mtime_ns, generation)
+        self._settled = _with(self._settled, file.id, Settled(stat.stored_bytes, stat.mtime_ns, generation))
         file.close()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from agent.model import LogSource
 from agent.tail.damage import Damage, survey
-from agent.tail.framing import Cut, cut_frames, cut_lines, sniff
+from agent.tail.framing import Cut, cut_frames, cut_lines, naming_bytes, sniff
 from agent.tail.logfile import NO_FILE, LogFile, PlainFile
-from agent.tail.mark import PROBE_BYTES, START, Mark, crc_up_to, mark_at, mark_behind, probe_holds
+from agent.tail.mark import PROBE_BYTES, START, Mark, crc_up_to, head_holds, mark_at, mark_behind, probe_holds
 from agent.tail.rotation import Look, Place, Step, is_final, next_step
 from agent.tail.state import PlannedGap, StreamState
 from deckwatch.runtime.files import told_path
@@ -20,6 +20,12 @@ from deckwatch.wire.model import Format, GapReason, Position, StreamId
 
 MOST_FRAME_BYTES = 16 << 20
 """A frame of the spool is never cut; a larger one than this means that the spool file is damaged."""
+
+
+class Names(Protocol):
+    """Who knows which names the log's other files have."""
+
+    def name_generation(self, first_bytes: bytes) -> str: ...
 
 
 class Truncated(Exception):
@@ -40,6 +46,12 @@ class Piece(msgspec.Struct, frozen=True):
 class Tail:
     """Not shared between threads. `read` runs ahead of `acked` by what is in flight; `rewind` takes it back."""
 
+    # Thousands of files are followed: what one takes in memory counts.
+    __slots__ = ("_agent", "_mtime_ns", "_names", "_need_bytes", "_retry_at", "acked", "changed_at", "damaged",
+                 "declared_last", "failing_since", "file", "file_id", "format", "gaps", "generation", "lost", "lost_at",
+                 "over", "path", "place", "read", "resting", "seen", "size", "source", "stored_bytes",
+                 "unseen")  # fmt: skip
+
     def __init__(
         self,
         agent: str,
@@ -47,11 +59,11 @@ class Tail:
         file: LogFile | None,
         place: Place,
         now: float,
-        name: Callable[[bytes], str],
+        names: Names,
         state: StreamState | None = None,
     ) -> None:
         self._agent = agent
-        self._name = name
+        self._names = names
         self.source = source
         self.file = file
         self.place = place
@@ -59,10 +71,9 @@ class Tail:
         self.file_id = file.id if file else (state.file if state else NO_FILE)
         self.generation = state.generation if state else ""
         self.format: Format | None = state.format if state else source.format
-        self.key = self._make_key()
         self.acked: Mark = state.acked if state else START
         self.read: Mark = self.acked
-        self.gaps: list[PlannedGap] = list(state.gaps) if state else []
+        self.gaps: tuple[PlannedGap, ...] = state.gaps if state else ()
         self.unseen = state.unseen if state else ""  # see StreamState
         self.damaged = state.damaged if state else False  # see StreamState
         self.failing_since: float | None = None  # reading ends in an error
@@ -79,10 +90,10 @@ class Tail:
         self._mtime_ns = -1
         self._need_bytes = 0
 
-    def _make_key(self) -> str:
-        if not self.generation:
-            return ""
-        return stream_key(StreamId(self._agent, self.source.name, self.generation))
+    @property
+    def key(self) -> str:
+        """Empty: it has no name yet. Made when it is asked for."""
+        return stream_key(self.id) if self.generation else ""
 
     @property
     def id(self) -> StreamId:
@@ -94,7 +105,7 @@ class Tail:
             self.file.close()
         self.file, self.file_id, self.path, self.place = file, file.id, file.path, place
         self.lost = self.size = None
-        self.gaps = [gap for gap in self.gaps if not gap.last]
+        self.gaps = tuple(gap for gap in self.gaps if not gap.last)
         self.changed_at, self.declared_last, self._mtime_ns = now, False, -1
         self.failing_since = None
 
@@ -161,7 +172,8 @@ class Tail:
             return False
         if not self.generation or self.damaged or not isinstance(self.file, PlainFile):
             return True
-        return is_of_generation(self.generation, self.file.pread(FINGERPRINT_BYTES, 0))
+        head = self.file.pread(FINGERPRINT_BYTES, 0)
+        return head_holds(head, self.read) and is_of_generation(self.generation, head)
 
     def _cut(self, block: bytes, limit: int, now: float, late_write_s: float, *, ends_at_gap: bool) -> Cut:
         if ends_at_gap:
@@ -201,13 +213,13 @@ class Tail:
         self.seen = self.acked.offset
         self.declared_last = self.resting = False
         if self.file is None and self.gaps and self.gaps[0].start > self.acked.offset:
-            self.gaps[0] = msgspec.structs.replace(self.gaps[0], start=self.acked.offset)
+            self.gaps = (msgspec.structs.replace(self.gaps[0], start=self.acked.offset), *self.gaps[1:])
 
     def ack(self, mark: Mark, *, last_gap: bool = False) -> None:
         self.acked = mark
         self.over = self.over or last_gap
         left = (gap for gap in self.gaps if gap.last or gap.end > mark.offset)
-        self.gaps = [msgspec.structs.replace(gap, start=max(gap.start, mark.offset)) for gap in left]
+        self.gaps = tuple(msgspec.structs.replace(gap, start=max(gap.start, mark.offset)) for gap in left)
         if mark.offset > self.read.offset:
             self.read, self.seen = mark, mark.offset
 
@@ -215,7 +227,7 @@ class Tail:
         """Gaps that lie within it fall away: it says the same of more bytes."""
         before = [g for g in self.gaps if g.start < gap.start]
         after = [g for g in self.gaps if g.start >= gap.end >= 0]
-        self.gaps = [*before, gap, *after]
+        self.gaps = (*before, gap, *after)
 
     def declare_unseen(self, ts_ns: int) -> bool:
         """At its end: what came behind it and was never seen becomes a gap. False: there is nothing to declare, or the
@@ -262,8 +274,14 @@ class Tail:
         if end <= block_at or crc is None:
             return
         self.name_now()
-        behind = mark_at(self.file, Position(end, crc))
+        behind = self.mark_at(Position(end, crc))
         self.plan(PlannedGap(0, end, behind, GapReason.BEFORE_START, ts_ns, told_path(self.path)))
+
+    def mark_at(self, position: Position) -> Mark:
+        """Of a position that its file is known to hold. Raises OSError."""
+        assert self.file is not None  # noqa: S101 - it was read from
+        head = self.file.pread(FINGERPRINT_BYTES, 0) if isinstance(self.file, PlainFile) else b""
+        return mark_at(self.file, position, head)
 
     def name_now(self) -> None:
         """Give it its name before anything of it is sent. Raises OSError."""
@@ -272,14 +290,12 @@ class Tail:
             self.take_name(head)
 
     def take_name(self, first_bytes: bytes) -> None:
-        self.generation = self._name(first_bytes)
-        self.key = self._make_key()
         self.format = self.format or sniff(first_bytes)
+        self.generation = self._names.name_generation(naming_bytes(first_bytes, self.format))
 
     def resume_as(self, generation: str) -> None:
         """The collector knows it under this name."""
         self.generation = generation
-        self.key = self._make_key()
         self.format = self.format or sniff(self.file.pread(FINGERPRINT_BYTES, 0) if self.file else b"")
 
     def lose(self, reason: GapReason, now: float) -> LogFile | None:
@@ -339,7 +355,7 @@ class Tail:
             acked=self.acked,
             tenant=self.source.tenant,
             container=self.source.container,
-            gaps=tuple(self.gaps),
+            gaps=self.gaps,
             complete=self.source.ended and self.size == self.acked.offset,
             damaged=self.damaged,
             unseen=self.unseen,

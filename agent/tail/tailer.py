@@ -99,6 +99,7 @@ class Tailer:
             if name not in sources and not followed.removed:
                 followed.removed = True
                 self._change(followed, msgspec.structs.replace(followed.source, ended=True), now)
+        self.listings.forget()
 
     def _follow(self, source: LogSource, now: float) -> None:
         followed = self._followed[source.name] = Followed(source, self)
@@ -159,6 +160,7 @@ class Tailer:
                     followed.rotated.due = True
                     self._watch(followed)
                 self.look(followed, now)
+        self.listings.forget()
 
     def poll(self) -> None:
         """Look at what is due, and at what nobody asked about any more."""
@@ -173,6 +175,7 @@ class Tailer:
         if now - self._started >= self.settings.absent_s:
             self._give_up_absent(now)
         self.memory.trim(self.now_ns(), entries=self.settings.ledger_entries, age_s=self.settings.ledger_s)
+        self.listings.forget()
 
     def next_poll_in(self) -> float:
         """Seconds; the least where something is due already."""
@@ -319,7 +322,15 @@ class Tailer:
             now = self.now()
             for followed in list(self._followed.values()):
                 self.look(followed, now)
-        return sum(followed.lag_bytes for name, followed in self._followed.items() if name not in self.hidden)
+        shown = sum(followed.lag_bytes for name, followed in self._followed.items() if name not in self.hidden)
+        return shown + sum(size - state.acked.offset for state, size in self.waiting())
+
+    def waiting(self) -> list[tuple[StreamState, int]]:
+        """Streams of before the start whose logs nobody has named yet, with the sizes of their files as our hard links
+        have them: those of a container that was removed while we were down have no other name."""
+        states = (state for name in self.memory.waiting_sources() for state in self.memory.waiting(name))
+        sizes = ((state, self.links.size_of(state.file)) for state in states)
+        return [(state, size) for state, size in sizes if size is not None and size > state.acked.offset]
 
     def hidden_lag_bytes(self) -> int:
         return sum(self._followed[name].lag_bytes for name in self.hidden if name in self._followed)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MOST_PIECES = 1000
+"""In one batch: each is an object with its stream, and many small ones would take more memory than the bytes do."""
+
 
 class Turns:
     """Belongs to a tailer and its thread."""
@@ -33,10 +36,10 @@ class Turns:
         self._ready.pop(followed, None)
 
     def pieces(self, limit_bytes: int, chunk_bytes: int) -> Iterator[Piece]:
-        """Up to `limit_bytes`, one piece of each log in turn, the oldest file of a log first. A piece is never cut
-        shorter to fit: a line is."""
-        now, taken = self._tailer.now(), 0
-        while self._ready and (not taken or taken + chunk_bytes <= limit_bytes):
+        """Up to `limit_bytes` and so many, one piece of each log in turn, the oldest file of a log first. A piece is
+        never cut shorter to fit: a line is."""
+        now, taken, pieces = self._tailer.now(), 0, 0
+        while self._ready and pieces < _MOST_PIECES and (not taken or taken + chunk_bytes <= limit_bytes):
             followed = next(iter(self._ready))
             del self._ready[followed]
             piece = self._piece_of(followed, chunk_bytes, now)
@@ -44,6 +47,7 @@ class Turns:
                 self._ready[followed] = None
             if piece is not None:
                 taken += len(piece.data)
+                pieces += 1
                 yield piece
 
     def _piece_of(self, followed: Followed, chunk_bytes: int, now: float) -> Piece | None:

@@ -29,12 +29,21 @@ STATE = StreamState(
 KEPT = Checkpoint(VERSION, "agent-1", "e1", 7, (STATE,))
 
 
-def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, KEPT)
+@pytest.mark.parametrize("streams", [0, 1, 255, 256, 257, 1000])
+def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path, streams: int) -> None:
+    """It is written in pieces, so that thousands of streams take no megabytes; it is one JSON text all the same."""
+    states = tuple(msgspec.structs.replace(STATE, generation=f"{n}-a") for n in range(streams))
+    kept = msgspec.structs.replace(KEPT, streams=states)
+    save_checkpoint(tmp_path, kept)
+    assert (tmp_path / "checkpoint.json").read_bytes() == msgspec.json.encode(kept)
     loaded = load_checkpoint(tmp_path, "agent-1", seen_before=True)
-    assert loaded.checkpoint == KEPT
+    assert loaded.checkpoint == kept
     assert not loaded.lost
-    assert not list(tmp_path.glob("*.tmp"))
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.json"]
+
+
+def test_a_mark_of_an_older_checkpoint_has_no_head() -> None:
+    assert msgspec.json.decode(b'{"offset":2000,"crc":5,"probe_bytes":1024,"probe_crc":6}', type=Mark).head_crc is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from agent.tail.claim import Candidate, Fit, candidate, fit, match_files
+from agent.tail.framing import naming_bytes
 from agent.tail.logfile import FileId, LogFile, open_log
 from agent.tail.mark import START, mark_at
 from agent.tail.state import StreamState
@@ -15,6 +16,7 @@ from deckwatch.wire.model import Format, Position
 
 BANNER = b"starting\n" * 150
 LONG = BANNER + b"".join(b"first life %d\n" % i for i in range(500))
+HEAD_DIFFERS = LONG[:500] + b"?" + LONG[501:]
 OTHER = BANNER + b"".join(b"other life %d\n" % i for i in range(500))
 
 
@@ -24,8 +26,8 @@ def write(path: Path, text: bytes) -> LogFile:
 
 
 def state_of(file: LogFile, text: bytes, acked: int, *, closed: bool = False, number: int = 0) -> StreamState:
-    name = fingerprint(text) + (f".{number}" if number else "")
-    mark = mark_at(file, Position(acked, crc32c(text[:acked]))) if acked else START
+    name = fingerprint(naming_bytes(text, Format.PLAIN)) + (f".{number}" if number else "")
+    mark = mark_at(file, Position(acked, crc32c(text[:acked])), text[:1024]) if acked else START
     return StreamState("s", name, Format.PLAIN, file.path, file.id, mark, closed_ns=1 if closed else 0)
 
 
@@ -36,6 +38,8 @@ def state_of(file: LogFile, text: bytes, acked: int, *, closed: bool = False, nu
         (LONG, 5000, False, False, True, "a.log", Fit.STRONG),  # moved to another disk
         (LONG, 5000, False, False, False, "a.log.1.gz", Fit.STRONG),
         (OTHER, 5000, False, True, True, "a.log", Fit.NO),  # the inode was used again
+        (HEAD_DIFFERS, 5000, False, True, True, "a.log", Fit.NO),  # and the KiB before the position is the same
+        (HEAD_DIFFERS, 5000, False, False, False, "a.log.1.gz", Fit.NO),
         (LONG[:100], 5000, False, True, True, "a.log", Fit.NO),  # truncated
         (LONG, 500, False, False, True, "a.log", Fit.NO),  # a live file must prove it
         (LONG, 500, False, False, False, "a.log.1", Fit.WEAK),

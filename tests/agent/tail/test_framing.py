@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.tail.framing import WAIT, Cut, cut_frames, cut_lines, possible_generations, sniff
+from agent.tail.framing import WAIT, Cut, cut_frames, cut_lines, naming_bytes, possible_generations, sniff
 from deckwatch.wire.codec import pack_frame
 from deckwatch.wire.identity import fingerprint, is_of_generation
 from deckwatch.wire.model import Event, Format
@@ -58,6 +58,20 @@ def test_cut_frames(block: bytes, cut: Cut) -> None:
 )
 def test_sniff(first: bytes, form: Format) -> None:
     assert sniff(first) is form
+
+
+@pytest.mark.parametrize("first", [b"one line\n", b"\n", b"x" * 1023 + b"\n", b"x" * 1024 + b"\n", b"x" * 5000 + b"\n"])
+def test_a_name_does_not_depend_on_how_much_of_the_file_was_there(first: bytes) -> None:
+    """Two agents that follow one file by mistake see it at moments of their own."""
+    text = first + b"".join(b"line %d\n" % i for i in range(300))
+    ends = [i + 1 for i, byte in enumerate(text) if byte == 0x0A]
+    names = {fingerprint(naming_bytes(text[:end], Format.PLAIN)) for end in ends}
+    assert len(names) == 1
+    assert names <= set(possible_generations(text))
+
+
+def test_a_spool_is_named_by_all_of_its_first_bytes() -> None:
+    assert naming_bytes(b"\x0a" * 2000, Format.FRAMES) == b"\x0a" * 1024
 
 
 def test_a_streams_name_is_among_the_possible_ones_however_early_it_was_taken() -> None:

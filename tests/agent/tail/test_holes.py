@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from agent.tail.holes import Chain, may_have_hole, missing_numbers
+from agent.tail.birthtime import born_ns
+from agent.tail.holes import Chain, has_lost_its_first, may_have_hole, missing_numbers
 from deckwatch.wire.model import Format, Gap, GapReason
 from tests.fixtures.agent_rig import AgentRig, tail_settings
 from tests.fixtures.fake_collector import FakeCollector
@@ -36,6 +38,24 @@ from tests.fixtures.fake_collector import FakeCollector
 )
 def test_may_have_hole(chain: Chain, may: bool) -> None:
     assert may_have_hole(chain) is may
+
+
+@pytest.mark.parametrize(
+    ("max_files", "rotated", "born_ns", "started_ns", "lost"),
+    [
+        (3, 1, None, 5, False),
+        (3, 2, None, 5, True),
+        (0, 9, 7, 5, False),  # it never rotates
+        (1, 0, 4, 5, False),  # made when the container was started
+        (1, 0, 7, 5, True),
+        (1, 0, None, 5, False),  # its file system does not tell
+        (1, 0, 7, None, False),
+    ],
+)
+def test_has_lost_its_first(
+    max_files: int, rotated: int, born_ns: int | None, started_ns: int | None, lost: bool
+) -> None:
+    assert has_lost_its_first(max_files, rotated, born_ns, started_ns) is lost
 
 
 @pytest.mark.parametrize(
@@ -340,6 +360,29 @@ async def test_a_container_whose_log_was_found_late(tmp_path: Path, collector: F
     source = agent.follow(other.path, max_files=3, created_ns=1 << 62)
     await rest(agent)
     assert len(gaps(collector, source.name)) == 1
+    await agent.stop()
+
+
+@pytest.mark.parametrize("rotations", [0, 1, 3])
+async def test_a_log_without_rotated_files_that_was_found_late(
+    tmp_path: Path, collector: FakeCollector, rotations: int
+) -> None:
+    """max-file=1: each rotation deletes all that was written before. The time of its birth is what is left of it."""
+    agent = AgentRig(tmp_path / "state", collector)
+    await agent.start()
+    log = Log(tmp_path / "a.log", keep=1)
+    log.write()
+    if born_ns(str(log.path)) is None:
+        pytest.skip("the file system does not tell when a file was born")
+    await asyncio.sleep(0.05)
+    started_ns = time.time_ns()
+    await asyncio.sleep(0.05)
+    for _ in range(rotations):
+        log.rotate()
+    source = agent.follow(log.path, max_files=1, created_ns=1 << 62, started_ns=started_ns)
+    await rest(agent)
+    assert len(missing(collector, source.name, log)) == 10 * rotations
+    assert len(gaps(collector, source.name)) == (rotations > 0)
     await agent.stop()
 
 

@@ -84,7 +84,11 @@ async def test_a_container_that_is_removed_while_the_agent_is_down(
     log.unlink()
     del agent.sources[source.name]
     await agent.start()
+    assert agent.pipe is not None
+    left = await agent.pipe.left()
+    assert left.lag_bytes == len(b"two\nlast words")  # our link alone has it, and nobody has named the log
     await collector.until(lambda: collector.text_of(source.name) == b"one\ntwo\nlast words")
+    await agent.drained()
     await collector.until(lambda: bool(collector.of_source(source.name)[0].ends))
     [held] = collector.of_source(source.name)  # one stream
     assert (held.gaps, held.ends[-1].listed) == ([], False)

@@ -2,7 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from agent.tail.mark import PROBE_BYTES, START, Mark, crc_up_to, holds, mark_at, mark_behind, probe_holds, same_text
+from agent.tail.mark import (
+    PROBE_BYTES,
+    START,
+    Mark,
+    crc_up_to,
+    head_holds,
+    holds,
+    mark_at,
+    mark_behind,
+    probe_holds,
+    same_text,
+)
 from deckwatch.wire.identity import crc32c
 from deckwatch.wire.model import Position
 
@@ -22,7 +33,7 @@ def test_a_mark_does_not_depend_on_how_it_was_reached(cuts: list[int]) -> None:
     file, mark = Text(TEXT), START
     for end in cuts:
         mark = mark_behind(mark, TEXT[mark.offset : end], file)
-    assert mark == mark_at(file, Position(cuts[-1], crc32c(TEXT[: cuts[-1]])))
+    assert mark == mark_at(file, Position(cuts[-1], crc32c(TEXT[: cuts[-1]])), TEXT[:1024])
     assert mark.probe_bytes == min(PROBE_BYTES, cuts[-1])
 
 
@@ -39,6 +50,31 @@ def test_a_mark_does_not_depend_on_how_it_was_reached(cuts: list[int]) -> None:
 def test_probe(data: bytes, held: bool) -> None:
     mark = mark_at(Text(TEXT), Position(3000, crc32c(TEXT[:3000])))
     assert probe_holds(Text(data), mark) is held
+
+
+@pytest.mark.parametrize(
+    ("offset", "data", "held"),
+    [
+        (3000, TEXT, True),
+        (3000, TEXT[:1023] + b"?" + TEXT[1024:], False),
+        (3000, TEXT[:1024] + b"?" + TEXT[1025:], True),  # what the head can't see
+        (3000, TEXT[:1023], False),  # shorter
+        (100, TEXT[:100] + b"?", True),  # no more was read
+        (100, TEXT[:99] + b"?", False),
+        (0, b"?", True),
+    ],
+)
+def test_head(offset: int, data: bytes, held: bool) -> None:
+    mark = mark_behind(START, TEXT[:offset], Text(TEXT))
+    assert head_holds(data[:1024], mark) is held
+
+
+def test_a_head_that_nobody_knows_tells_nothing_and_is_not_made_up() -> None:
+    """Behind a gap, and of a checkpoint that an older version wrote."""
+    behind = mark_behind(Mark(100, 0), TEXT[100:2000], Text(TEXT))
+    assert behind.head_crc is None
+    assert head_holds(b"?" * 1024, behind)
+    assert mark_at(Text(TEXT), Position(3000, 1), TEXT[:1000]).head_crc is None
 
 
 @pytest.mark.parametrize(

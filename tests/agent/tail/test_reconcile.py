@@ -6,7 +6,6 @@ import pytest
 
 from agent.model import LogSource
 from agent.tail.logfile import open_log
-from agent.tail.mark import mark_at
 from agent.tail.reconcile import Settlement, Standing, settle, standing
 from agent.tail.rotation import Place
 from agent.tail.tail import Tail
@@ -33,14 +32,20 @@ def test_standing(ours: Position, theirs: Position, stands: Standing) -> None:
     assert standing(ours, theirs) is stands
 
 
+class Alone:
+    """A log that has no other files."""
+
+    def name_generation(self, first_bytes: bytes) -> str:
+        return fingerprint(first_bytes)
+
+
 def tail_at(tmp_path: Path, acked: int, *, file: bool = True) -> Tail:
     path = tmp_path / "a.log"
     path.write_bytes(TEXT)
     source = LogSource("s", str(path), format=Format.PLAIN)
-    tail = Tail("agent", source, open_log(str(path)), Place.LIVE, 0.0, fingerprint)
+    tail = Tail("agent", source, open_log(str(path)), Place.LIVE, 0.0, Alone())
     tail.name_now()
-    assert tail.file
-    tail.ack(mark_at(tail.file, at(acked)))
+    tail.ack(tail.mark_at(at(acked)))
     if not file:
         opened = tail.lose(GapReason.DELETED, 0.0)
         assert opened
