@@ -128,24 +128,22 @@ class LineView(TemplateObject):
 class AlertView(TemplateObject):
     go_type = "template.Alert"
 
-    def __init__(self, alert: GroupAlert, evidence: Evidence, tame: Callable[[str], str]) -> None:
+    def __init__(self, alert: GroupAlert, evidence: Mapping[str, Evidence], tame: Callable[[str], str]) -> None:
+        fingerprint = alert.fingerprint
         self.is_firing = alert.is_firing
-        self._alert = alert
-        self._evidence = evidence
-        self._tame = tame
-
-    def fields(self) -> Mapping[str, Datum]:
-        alert = self._alert
-        return {
+        self._fields: dict[str, Datum] = {
             "Status": "firing" if alert.is_firing else "resolved",
-            "Labels": _tamed(alert.labels, self._tame),
-            "Annotations": _tamed(alert.annotations, self._tame),
+            "Labels": _tamed(alert.labels, tame),
+            "Annotations": _tamed(alert.annotations, tame),
             "StartsAt": Moment(alert.starts_ns),
             "EndsAt": Moment(alert.ends_ns or ZERO_NS),
             "GeneratorURL": alert.generator_url,
-            "Fingerprint": alert.fingerprint,
-            "Evidence": EvidenceView(self._evidence, self._tame),
+            "Fingerprint": fingerprint,
+            "Evidence": EvidenceView(evidence.get(fingerprint, NOTHING), tame),
         }
+
+    def fields(self) -> Mapping[str, Datum]:
+        return self._fields
 
 
 class Alerts(list[Datum], TemplateObject):
@@ -192,7 +190,7 @@ class Data(TemplateObject):
         self._fields: dict[str, Datum] = {
             "Receiver": quote_meta(notification.receiver),
             "Status": notification.status,
-            "Alerts": Alerts(AlertView(alert, evidence.get(alert.fingerprint, NOTHING), tame) for alert in alerts),
+            "Alerts": Alerts(AlertView(alert, evidence, tame) for alert in alerts),
             "GroupLabels": _tamed(notification.group_labels, tame),
             "CommonLabels": _tamed(common([alert.labels for alert in alerts]).items(), tame),
             "CommonAnnotations": _tamed(common([alert.annotations for alert in alerts]).items(), tame),

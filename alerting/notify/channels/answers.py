@@ -4,16 +4,14 @@ stand beside each channel."""
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 
 import msgspec
 
-from alerting.notify.channels.http_client import Reply, Request
+from alerting.notify.channels.http_client import Reply
 from alerting.notify.channels.lengths import cut
 from alerting.notify.channels.markup import one_line
 from alerting.notify.channels.model import Outcome
-from alerting.notify.channels.secrets import without
 
 AGAIN = frozenset({408, 425, 429})
 """Codes below 500 that may pass (RFC 9110 15.5.9, RFC 8470 5.2, RFC 6585 4)."""
@@ -70,14 +68,6 @@ def json_object(reply: Reply) -> dict[str, object]:
 
 def said(reply: Reply) -> str:
     return cut(one_line(reply.text), _SHOWN)
-
-
-def hide(text: str, request: Request) -> str:
-    """A service may quote what it was sent: the parts of the URL behind the host, and the headers' secrets."""
-    behind = request.url.partition("://")[2].partition("/")[2]
-    parts = [part for part in re.split("[/?&=]", behind) if len(part) > 7]
-    words = [word for value in request.headers.values() for word in value.split() if len(word) > 7]
-    return without(text, [*parts, *words])
 
 
 def _words(reply: Reply) -> str:

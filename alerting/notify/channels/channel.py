@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from alerting.notify.channels.answers import Verdict, hide
+from alerting.notify.channels.answers import Verdict
 from alerting.notify.channels.http_client import HttpClient, Reply, Request
 from alerting.notify.channels.model import Answer, Notification, Outcome, Sent
 from alerting.notify.channels.pace import Pace, Paces
@@ -90,7 +90,7 @@ class HttpChannel:
         verdict = self._service.judge(request, reply)
         if verdict.try_plain and request.plain is not None:
             return await self._ask(request.plain, key, target)
-        error = f"{target}: {hide(verdict.error, request)}" if verdict.error else ""
+        error = f"{target}: {verdict.error}" if verdict.error else ""
         return Answer(
             verdict.outcome,
             target,

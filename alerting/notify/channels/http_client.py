@@ -6,6 +6,7 @@ Nothing that leaves here holds a URL beyond its host: paths and queries of webho
 from __future__ import annotations
 
 import email.utils
+import re
 import time
 from urllib.parse import urljoin, urlsplit
 
@@ -14,7 +15,7 @@ import msgspec
 
 from alerting.notify.channels.http_config import HttpConfig, through_proxy, tls_context
 from alerting.notify.channels.oauth import TokenSource
-from alerting.notify.channels.secrets import SecretText, host_of, read_secret
+from alerting.notify.channels.secrets import SecretText, host_of, read_secret, without
 from deckwatch.runtime.faults import Reject, Retry
 
 USER_AGENT = "Deckwatch"
@@ -22,6 +23,8 @@ MOST_RETRY_AFTER_S = 3600.0
 """A service that wishes for more is asked after this all the same."""
 _MOST_ANSWER_BYTES = 64 << 10
 _MOST_REDIRECTS = 5
+_SHORT = 7
+"""Words of a URL up to this length are no secrets: v2, alerts, enqueue."""
 _KEEPS_BODY = (307, 308)
 """Redirects that send the same body again; the others would turn the message into a GET."""
 
@@ -32,6 +35,7 @@ class Request(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}  # secret
     method: str = "POST"
     content_type: str = "application/json"
+    secrets: tuple[str, ...] = ()  # in the body
     plain: Request | None = None  # the same message without markup, for a service that can't parse this one
 
 
@@ -92,7 +96,8 @@ class HttpClient:
                 proxy_headers=self._proxy_headers(),
             ) as answer:
                 body = await answer.content.read(_MOST_ANSWER_BYTES)
-                return Reply(answer.status, body, {name.lower(): text for name, text in answer.headers.items()})
+                named = {name.lower(): text for name, text in answer.headers.items()}
+                return Reply(answer.status, _hidden(body, request), named)
         except TimeoutError:
             raise Retry(f"{where} did not answer within {self._timeout_s:g} s") from None
         except aiohttp.InvalidURL:
@@ -142,6 +147,14 @@ class HttpClient:
             await self._session.close()
         if self._tokens is not None:
             await self._tokens.close()
+
+
+def _hidden(body: bytes, request: Request) -> bytes:
+    """A service may quote what it was sent: the parts of the URL behind the host, the headers, secrets of the body."""
+    behind = request.url.partition("://")[2].partition("/")[2]
+    words = [*re.split("[/?&=]", behind), *(word for value in request.headers.values() for word in value.split())]
+    secrets = [*request.secrets, *(word for word in words if len(word) > _SHORT)]
+    return without(body.decode(errors="replace"), secrets).encode()
 
 
 def retry_after_s(value: str | None, now_s: float) -> float | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.headerregistry import Address
+from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, getaddresses
+from email.utils import format_datetime
 
 import msgspec
 
@@ -96,12 +96,10 @@ def _add_bodies(message: EmailMessage, texts: MailTexts, view: View) -> None:
 
 
 def _addresses(text: str, what: str) -> list[str]:
-    found = [address for _, address in getaddresses([text], strict=True) if address]
+    header = HeaderRegistry()("To", text)
+    found = [address.addr_spec for address in header.addresses if address.domain]
     if not found:
         raise Reject(f"{what} holds no mail address")
-    for address in found:
-        try:
-            Address(addr_spec=address)
-        except (ValueError, IndexError):
-            raise Reject(f"{what}: {address!r} is no mail address") from None
+    if header.defects:
+        raise Reject(f"{what}: {text!r} is no list of mail addresses: {header.defects[0]}")
     return found

@@ -83,9 +83,9 @@ class Pagerduty:
     async def requests(self, view: View, client: HttpClient) -> list[Request]:
         if self._service_key:
             key = _key(self._service_key, view, "service_key")
-            return [Request(self._url, encoded(v1_event(self._config, view, key), "details"))]
+            return [Request(self._url, encoded(v1_event(self._config, view, key), "details"), secrets=(key,))]
         key = _key(self._routing_key, view, "routing_key")
-        return [Request(self._url, encoded(v2_event(self._config, view, key), "payload"))]
+        return [Request(self._url, encoded(v2_event(self._config, view, key), "payload"), secrets=(key,))]
 
     def judge(self, request: Request, reply: Reply) -> Verdict:
         return judge(reply, is_v1=bool(self._service_key))

@@ -64,10 +64,11 @@ class Telegram:
         self._token = token
 
     async def requests(self, view: View, client: HttpClient) -> list[Request]:
-        url = f"{self._url}/bot{self._token.reveal()}/sendMessage"
+        token = self._token.reveal()
+        url = f"{self._url}/bot{token}/sendMessage"
         mode, text = written(self._config, view)
-        plain = Request(url, self._body(plain_text(mode, text), ""))
-        return [Request(url, self._body(text, mode), plain=plain)]
+        plain = Request(url, self._body(plain_text(mode, text), ""), secrets=(token,))
+        return [Request(url, self._body(text, mode), secrets=(token,), plain=plain)]
 
     def _body(self, text: str, mode: str) -> bytes:
         config = self._config

@@ -37,7 +37,7 @@ class View:
     @property
     def common_labels(self) -> dict[str, str]:
         found = self._data.fields()["CommonLabels"]
-        return {name: str(text) for name, text in found.items()} if isinstance(found, Mapping) else {}
+        return {name: clean(str(text)) for name, text in found.items()} if isinstance(found, Mapping) else {}
 
     def text(self, template: str) -> str:
         try:
@@ -63,7 +63,7 @@ class View:
         return cut(one_line(self.speaking(Dialect.PLAIN).text(template)), most, size, MARK)
 
     def escaped(self, text: str) -> str:
-        return MARKUP[self.dialect].escape(text)
+        return MARKUP[self.dialect].escape(tamed(self.dialect)(text))
 
     def nested(self, value: object) -> Datum:
         """Texts in mappings and lists of the configuration are templates; the rest stays as it is."""
