@@ -21,6 +21,7 @@ from collector.deadletters.redrive import Redriven, Wish, redrive
 from collector.intake.journal import Journal
 from collector.intake.journal_file import Entry, Kind, first_seq_of
 from collector.intake.record import BatchRecord, decode_record
+from collector.intake.soundness import mended
 from collector.metrics.tsdb.wal import Write
 from collector.metrics.tsdb.writes import Verdict
 from collector.parse.input import Accepted
@@ -184,7 +185,7 @@ class Applier:
         entry = cached.entry
         try:
             record = decode_record(entry.payload)
-            batch = cached.batch or decode_batch(record.body, limit_bytes=1 << 31)
+            batch = cached.batch or mended(decode_batch(record.body, limit_bytes=1 << 31), record.refused)
         except (Reject, msgspec.DecodeError) as fault:
             # It was decoded when it was accepted: a fault of ours, over which nothing else may wait.
             log.error("entry %d can't be read and is kept whole as a dead letter: %s", entry.seq, fault)
@@ -200,16 +201,26 @@ class Applier:
             gap = batch.gaps[place]
             told.append(Told(entry.seq, batch.host, (batch.streams[gap.stream].id, gap)))
             self.uncommitted.gaps.append(_gap_row(entry, batch, gap, keys[gap.stream]))
-        self._parse(entry, batch, record, told)
-        for chunk, skip in zip(batch.chunks, record.skips, strict=True):
+        self._bury_refused(entry, batch, record)
+        skips = record.parsed_skips(batch)
+        self._parse(entry, batch, skips, told)
+        for chunk, skip in zip(batch.chunks, skips, strict=True):
             if batch.streams[chunk.stream].format is Format.FRAMES and 0 <= skip < len(chunk.data):
                 self._unpack(entry, batch, chunk.stream, chunk.start + skip, chunk.data[skip:], told)
         if entry.seq > self._replay_until:
             self.applied_bytes += record.accepted_bytes
         return record.accepted_bytes
 
-    def _parse(self, entry: Entry, batch: Batch, record: BatchRecord, told: list[Told]) -> None:
-        accepted = Accepted(entry.seq, entry.received_ns, batch, record.skips)
+    def _bury_refused(self, entry: Entry, batch: Batch, record: BatchRecord) -> None:
+        """Streams that intake refused for good: their agents go on behind the bytes, and nobody else has them."""
+        for place, chunk in enumerate(batch.chunks) if record.refused else ():
+            reason, skip = record.refused.get(chunk.stream), record.skips[place]
+            if reason is not None and 0 <= skip < len(chunk.data):
+                letter = of_bytes(entry, batch, chunk.stream, chunk.start + skip, chunk.data[skip:], reason)
+                self._keep_letter(letter)
+
+    def _parse(self, entry: Entry, batch: Batch, skips: tuple[int, ...], told: list[Told]) -> None:
+        accepted = Accepted(entry.seq, entry.received_ns, batch, skips)
         try:
             frame = self._parser.parse(accepted)
         except Exception as fault:

@@ -32,22 +32,24 @@ class Accounts:
         for place, key in enumerate(keys):
             position = record.moves.get(key)
             if position is not None:
-                account = self._account(key, batch, place)
+                account = self._account(key, batch, place, sound=place not in record.refused)
                 account.offset, account.last_received_ns = position.offset, received_ns
         for chunk, skip in zip(batch.chunks, record.skips, strict=True):
             if 0 <= skip < len(chunk.data):
                 self._accounts[keys[chunk.stream]].admitted_bytes += len(chunk.data) - skip
 
-    def _account(self, key: str, batch: Batch, place: int) -> StreamAccount:
+    def _account(self, key: str, batch: Batch, place: int, *, sound: bool) -> StreamAccount:
+        """Where the stream is not `sound`, what is known of it stays."""
         info = batch.streams[place]
         context = batch.contexts[info.context]
         account = self._accounts.get(key)
         if account is None:
             since = self._since.pop(key, 0)
             account = self._accounts[key] = StreamAccount(info.id, info.tenant, info.format, context, since, since)
-        elif account.context != context:
-            account.context = context
-        account.tenant = info.tenant
+        elif sound:
+            account.tenant = info.tenant
+            if account.context != context:
+                account.context = context
         self._changed.add(key)
         return account
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from collector.fsck.report import Findings
+from collector.intake.durable_note import read_note
 from collector.intake.journal_file import Entry, Kind, Segment, scan, tail_is_torn
 from collector.intake.record import decode_record
 from deckwatch.runtime.faults import Reject, Unusable
@@ -19,7 +20,7 @@ _AT_START = "start the collector: it sets the rest aside and asks the agents aga
 
 def check_journal(folder: Path, committed_seq: int, found: Findings) -> None:
     """`committed_seq`: the last entry whose records the store has."""
-    last = committed_seq
+    last, noted = committed_seq, read_note(folder)
     for path in sorted(folder.glob("*.journal")):
         found.checked("journal files")
         try:
@@ -30,18 +31,21 @@ def check_journal(folder: Path, committed_seq: int, found: Findings) -> None:
         if segment.first_seq > last + 1:
             found.wrong(path, f"entries {last + 1} to {segment.first_seq - 1} before it are missing", _AT_START)
             return
-        if not _is_whole(path, segment, good, found):
+        if not _is_whole(path, segment, good, found, least=noted.bytes_of(path) if noted is not None else 0):
             return
         last = max(last, segment.last_seq)
+    if noted is not None and noted.last_seq > last:
+        found.wrong(folder, f"entries {last + 1} to {noted.last_seq} at its end are missing", _AT_START)
     for path in sorted(folder.glob("*.damaged*")):
         found.note(path, "was set aside at an earlier start; its agents were asked again. Delete it when you like")
 
 
-def _is_whole(path: Path, segment: Segment, good: int, found: Findings) -> bool:
+def _is_whole(path: Path, segment: Segment, good: int, found: Findings, *, least: int) -> bool:
+    """`least`: so many bytes of it were durable once."""
     size = path.stat().st_size
-    if good == size:
+    if good == size >= least:
         return True
-    if tail_is_torn(path, good, segment.last_seq):
+    if good >= least and tail_is_torn(path, good, segment.last_seq):
         found.note(
             path, f"its last {size - good} bytes are a torn write, as a crash leaves it; nothing of it was acked"
         )

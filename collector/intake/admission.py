@@ -4,11 +4,14 @@ The rule for a stream with the durable position (offset D, CRC c), see "Ack" in 
 start = D: accepted. start < D < end: the overlap's CRC is checked and the overlap dropped. end <= D: the bytes were
 here before; the agent is told D and c and checks its file against them. start > D: refused, "expected D".
 A CRC that differs means another generation: a new stream, never a drop.
+
+What is new of a stream that is unsound (soundness.py) is taken all the same and answered as refused: it is kept as a
+dead letter, and the position goes on, so that nothing waits for what can never be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -32,6 +35,7 @@ class Admission(msgspec.Struct, frozen=True):
     gaps: tuple[int, ...]  # places in Batch.gaps that are new
     open_gaps: tuple[OpenGap, ...]  # those of them without an end
     accepted_bytes: int
+    refused: Mapping[int, str] = {}  # streams of which nothing becomes a record, by their place, and why
 
     @property
     def changes_nothing(self) -> bool:
@@ -87,9 +91,11 @@ def admit(
     batch: Batch,
     position_of: Callable[[str], Position | None],
     declared: Callable[[OpenGap], bool] = lambda gap: False,
+    unsound: Mapping[int, str] | None = None,
 ) -> Admission:
     """Decide on every chunk and gap. Behind the first part of a stream that is not accepted, none of its others is.
-    `declared`: was this gap without an end accepted before?"""
+    `declared`: was this gap without an end accepted before? `unsound`: streams by their place, and why they are."""
+    unsound = unsound or {}
     keys = [stream_key(stream.id) for stream in batch.streams]
     skips = [len(chunk.data) or -1 for chunk in batch.chunks]
     verdicts: dict[int, _Verdict] = {}
@@ -122,10 +128,15 @@ def admit(
             if part.end < 0:
                 open_gaps[open_gap] = None
     results = tuple(
-        StreamResult(keys[stream], verdict.outcome, verdict.position, verdict.reason)
-        for stream, verdict in sorted(verdicts.items())
+        _result(keys[stream], verdict, unsound.get(stream, "")) for stream, verdict in sorted(verdicts.items())
     )
-    return Admission(results, tuple(skips), moves, tuple(gaps), tuple(open_gaps), accepted)
+    return Admission(results, tuple(skips), moves, tuple(gaps), tuple(open_gaps), accepted, unsound)
+
+
+def _result(key: str, verdict: _Verdict, fault: str) -> StreamResult:
+    if fault and verdict.outcome is Outcome.ACCEPTED:
+        return StreamResult(key, Outcome.REFUSED, verdict.position, fault)
+    return StreamResult(key, verdict.outcome, verdict.position, verdict.reason)
 
 
 def part_is_behind(part: Chunk | Gap, position: Position) -> bool:

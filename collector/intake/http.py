@@ -19,28 +19,16 @@ from collector.intake.journal_file import Entry, Kind
 from collector.intake.positions import Positions
 from collector.intake.record import encode_record
 from collector.intake.settings import IntakeSettings
+from collector.intake.soundness import Refused, check_batch, mended, unsound_streams
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Reject, Retry
 from deckwatch.wire.codec import ACK_TYPE, BATCH_TYPE, decode_batch, encode_ack, unpacked_bytes
-from deckwatch.wire.model import VERSION, Ack, Batch, Format, Hello, Refusal, Welcome
+from deckwatch.wire.model import VERSION, Ack, Batch, Format, Hello, Welcome
 
 log = logging.getLogger(__name__)
 
 VERSIONS = (VERSION,)
 _LARGE = 4 << 20  # batches above it are unpacked in a thread
-_MOST_PARTS = 100_000
-"""Chunks, streams and so on in one batch: each is an object, and all of them are judged in one go."""
-_MOST = (1 << 63) - 1  # of an offset or a time: parsing and every store keep them in 64 bits, signed
-_MOST_CRC = (1 << 32) - 1
-
-
-class Refused(Exception):
-    """Answered with `status` and a Refusal."""
-
-    def __init__(self, status: int, error: str, detail: str, retry_after_s: float | None = None) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.refusal = Refusal(VERSION, error, detail, retry_after_s)
 
 
 class Intake:
@@ -167,10 +155,12 @@ class Intake:
 
     async def _take_unpacked(self, body: bytes, size: int) -> Ack:
         batch = await self._decoded(body, size)
-        self._check(batch)
+        check_batch(batch, VERSIONS, max_chunk_bytes=self._settings.max_chunk_bytes)
+        unsound = unsound_streams(batch)
+        batch = mended(batch, unsound)
         received_ns = self._clock.now_ns()
         # From here to `submit` nothing may wait: positions are judged and moved in one go.
-        admission = admit(batch, self._positions.of, self._positions.declared)
+        admission = admit(batch, self._positions.of, self._positions.declared, unsound)
         self._count(batch, admission)
         if admission.changes_nothing and not batch.ends:
             await self._settled(self._journal.flush())  # what we tell of may still be on its way to the disk
@@ -201,41 +191,6 @@ class Intake:
             return decode_batch(body, limit_bytes=self._settings.max_batch_bytes)
         except Reject as fault:
             raise Refused(400, "malformed", str(fault)) from None
-
-    def _check(self, batch: Batch) -> None:
-        """What a decoder can't: places that point nowhere, sizes, numbers that could be journaled and never stored."""
-        if batch.version not in VERSIONS:
-            raise Refused(400, "version", f"the batch has version {batch.version}, known are {sorted(VERSIONS)}")
-        streams, contexts = len(batch.streams), len(batch.contexts)
-        parts = streams + contexts + len(batch.chunks) + len(batch.gaps) + len(batch.ends)
-        if parts > _MOST_PARTS:
-            raise Refused(413, "too_large", f"the batch has {parts} parts, at most {_MOST_PARTS} are taken")
-        places = [chunk.stream for chunk in batch.chunks]
-        places += [gap.stream for gap in batch.gaps] + [end.stream for end in batch.ends]
-        for place in places:
-            if not 0 <= place < streams:
-                raise Refused(400, "malformed", f"stream {place} is not among the {streams} of the batch")
-        for stream in batch.streams:
-            if not 0 <= stream.context < contexts:
-                raise Refused(400, "malformed", f"context {stream.context} is not among the {contexts} of the batch")
-            if not stream.tenant:
-                raise Refused(400, "malformed", f"stream {stream.id.source!r} has no tenant")
-        if len({stream.id for stream in batch.streams}) < streams:
-            raise Refused(400, "malformed", "a stream is listed twice")
-        for chunk in batch.chunks:
-            if len(chunk.data) > self._settings.max_chunk_bytes:
-                raise Refused(
-                    413,
-                    "too_large",
-                    f"a chunk has {len(chunk.data)} bytes, at most {self._settings.max_chunk_bytes} are taken",
-                )
-            if not 0 <= chunk.start <= chunk.end <= _MOST:
-                raise Refused(400, "malformed", f"a chunk starts at {chunk.start}")
-        for gap in batch.gaps:
-            if not (0 <= gap.start <= _MOST and -1 <= gap.end <= _MOST and abs(gap.ts_ns) <= _MOST):
-                raise Refused(400, "malformed", f"a gap from {gap.start} to {gap.end} at {gap.ts_ns}")
-            if not 0 <= gap.crc_end <= _MOST_CRC:
-                raise Refused(400, "malformed", f"{gap.crc_end} is no CRC of 32 bits")
 
     def _refuse(self, refused: Refused) -> web.Response:
         self._metrics.refused.labels(refused.refusal.error).inc()

@@ -18,24 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from collector.intake.journal_file import (
-    FILE_HEADER,
-    FORMAT,
-    MAGIC,
-    Entry,
-    Kind,
-    Segment,
-    entries_of,
-    hole,
-    most_seq,
-    named_seq,
-    record_of,
-    scan,
-    tail_is_torn,
-    write_whole,
-)
+from collector.intake.durable_note import Durable, DurableNote, file_id
+from collector.intake.journal_file import FILE_HEADER, Entry, Kind, Segment, entries_of, record_of, write_whole
+from collector.intake.journal_start import durable_of, new_file, open_journal
 from deckwatch.runtime.faults import Retry, Unusable
-from deckwatch.runtime.files import sync_directory
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +30,6 @@ class _Submitted(msgspec.Struct):
     entry: Entry
     durable: Callable[[Entry], None]
     done: asyncio.Future[None]
-
-
-class Damage(msgspec.Struct, frozen=True):
-    """The journal is unreadable from here on; what lies behind was set aside."""
-
-    path: Path
-    at_byte: int
-    after_seq: int
 
 
 class Journal:
@@ -76,15 +54,14 @@ class Journal:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._segments: list[Segment] = []
-        self.damage: Damage | None = None
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._load(next_seq, visit)
-            last = self._segments[-1].last_seq if self._segments else -1
-            self._next_seq = self._bridge(max(next_seq or 0, last + 1))
+            found = open_journal(folder, next_seq, visit)
         except OSError as error:
             raise Unusable(f"{error.filename or folder}: the journal cannot be opened: {error.strerror}") from error
+        self._segments, self._next_seq, self.damage = found.segments, found.next_seq, found.damage
+        self._note = DurableNote(folder)
+        if self._segments:
+            self._note.write(durable_of(self._segments[-1]))
         self._durable_seq = self._next_seq - 1
         self._file: int | None = None
         self._waiting: deque[_Submitted] = deque()
@@ -107,81 +84,6 @@ class Journal:
     @property
     def size_bytes(self) -> int:
         return sum(segment.size for segment in self._segments)
-
-    # Start -----------------------------------------------------------------------------------------------------
-
-    def _load(self, next_seq: int | None, visit: Callable[[Entry], None]) -> None:
-        def new(entry: Entry) -> None:
-            if entry.seq >= (next_seq or 0):
-                visit(entry)
-
-        paths = sorted(self._folder.glob("*.journal"))
-        for place, path in enumerate(paths):
-            expected = self._segments[-1].last_seq + 1 if self._segments else next_seq
-            if expected is not None and named_seq(path) > max(expected, next_seq or 0):
-                self._miss(path, expected - 1, following=paths[place:])
-                return
-            segment, good = scan(path, new)
-            if segment.last_seq >= segment.first_seq:
-                self._segments.append(segment)
-            if good == path.stat().st_size and (good or place == len(paths) - 1):
-                if segment.last_seq < segment.first_seq:
-                    path.unlink()
-                continue
-            self._cut(path, good, segment.last_seq, following=paths[place + 1 :])
-            return
-
-    def _miss(self, path: Path, last_seq: int, following: list[Path]) -> None:
-        """A file is gone. What lies behind it can't stand alone: the positions in it count what was lost as held."""
-        self.damage = Damage(path, 0, last_seq)
-        log.error(
-            "journal: the file before %s is missing; everything behind entry %d is set aside as *.damaged and asked for"
-            " again from the agents",
-            path,
-            last_seq,
-        )
-        for other in following:
-            other.rename(other.with_suffix(".damaged"))
-
-    def _cut(self, path: Path, good: int, last_seq: int, following: list[Path]) -> None:
-        """A torn tail of the last file is what a crash leaves: nothing in it was acked. Anything else is damage:
-        the rest is set aside, and agents are asked again for what it held (their positions go back)."""
-        if tail_is_torn(path, good, last_seq) and not following:
-            log.info("journal: an unfinished write at the end of %s was cut off", path.name)
-        else:
-            self.damage = Damage(path, good, last_seq)
-            log.error(
-                "journal: %s is damaged at byte %d; everything behind entry %d is set aside as *.damaged and asked for"
-                " again from the agents",
-                path,
-                good,
-                last_seq,
-            )
-            (self._folder / f"{last_seq + 1:016x}.tail.damaged").write_bytes(path.read_bytes()[good:])
-            for other in following:
-                other.rename(other.with_suffix(".damaged"))
-        if good <= FILE_HEADER.size:
-            path.unlink()
-        else:
-            os.truncate(path, good)
-
-    def _bridge(self, next_seq: int) -> int:
-        """The next number, behind all that were ever given. Numbers in files that were set aside are not given again:
-        a consumer that had come further than the store would take what is new for what it has had. A hole stands for
-        them, so that the next start does not take them for missing."""
-        top = max((most_seq(path) for path in self._folder.glob("*.damaged")), default=-1)
-        if top < next_seq:
-            return next_seq
-        entry = hole(next_seq, top)
-        path = self._folder / f"{next_seq:016x}.journal"
-        descriptor = self._new_file(path, next_seq)
-        try:
-            write_whole(descriptor, list(record_of(entry)))
-            os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
-        self._segments.append(Segment(next_seq, path, path.stat().st_size, top))
-        return top + 1
 
     # Writing ---------------------------------------------------------------------------------------------------
 
@@ -250,8 +152,9 @@ class Journal:
         except OSError:
             self._undo(descriptor, segment.size)
             raise
-        segment.size = os.fstat(descriptor).st_size
-        segment.last_seq = entries[-1].seq
+        status = os.fstat(descriptor)
+        segment.size, segment.last_seq = status.st_size, entries[-1].seq
+        self._note.write(Durable(file_id(status), segment.first_seq, segment.size, segment.last_seq))
 
     def _undo(self, descriptor: int, good: int) -> None:
         """Take back a failed write. Where even that fails nothing more may be written behind it."""
@@ -269,22 +172,10 @@ class Journal:
             os.close(self._file)
             self._file = None
         path = self._folder / f"{seq:016x}.journal"
-        self._file = descriptor = self._new_file(path, seq)
+        self._file = descriptor = new_file(path, seq)
         segment = Segment(seq, path, FILE_HEADER.size, seq - 1)
         self._segments.append(segment)
         return segment, descriptor
-
-    def _new_file(self, path: Path, seq: int) -> int:
-        descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        try:
-            write_whole(descriptor, [FILE_HEADER.pack(MAGIC, FORMAT, seq)])
-            os.fdatasync(descriptor)
-            sync_directory(self._folder)
-        except OSError:
-            os.close(descriptor)
-            path.unlink(missing_ok=True)
-            raise
-        return descriptor
 
     # Reading ---------------------------------------------------------------------------------------------------
 
@@ -326,3 +217,4 @@ class Journal:
             os.close(self._file)
             self._file = None
         self._executor.shutdown()
+        self._note.close()

@@ -27,6 +27,7 @@ RECORD_HEADER = struct.Struct("<IIQqB")
 COVERED = struct.Struct("<QqB")
 _HOLE = struct.Struct("<Q")
 _SECTOR_BYTES = 512  # the least that a disk writes
+_MOST_ENDS = 16  # places where a record of a broken length may end: the next number may stand in its payload, too
 
 
 class Kind(IntEnum):
@@ -186,9 +187,21 @@ def _is_all_there(data: bytes, seq: int) -> bool:
     length, _, found_seq, _, _ = RECORD_HEADER.unpack_from(data)
     end = RECORD_HEADER.size + length
     if end > len(data) or not (found_seq == seq or end == len(data)):
-        return False
+        return _is_whole_but_for_its_length(data, seq)
     tail = data[max(RECORD_HEADER.size, end - _SECTOR_BYTES) : end]
     return not tail or any(tail)
+
+
+def _is_whole_but_for_its_length(data: bytes, seq: int) -> bool:
+    """The checksum does not cover the length: where that alone is broken, the record is known by all of its bytes, up
+    to the end of the file or to where the next number stands."""
+    (crc,) = struct.unpack_from("<I", data, 4)
+    following = struct.pack("<Q", seq + 1)
+    at, ends = data.find(following, RECORD_HEADER.size), [len(data)]
+    while at >= 0 and len(ends) < _MOST_ENDS:
+        ends.append(at - 8)  # length and CRC stand before it
+        at = data.find(following, at + 1)
+    return any(end >= RECORD_HEADER.size and crc32c(data[8:end]) == crc for end in ends)
 
 
 def _has_record(data: bytes, seq: int) -> bool:

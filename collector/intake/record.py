@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from collector.intake.admission import Admission, OpenGap
-from deckwatch.wire.model import Position
+from deckwatch.wire.model import Batch, Position
 
 
 class BatchRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -15,6 +15,14 @@ class BatchRecord(msgspec.Struct, frozen=True, array_like=True):
     accepted_bytes: int
     body: bytes  # zstd frame, as it was posted
     open_gaps: tuple[OpenGap, ...] = ()  # of the gaps, those without an end
+    refused: dict[int, str] = {}  # streams by their place, and why nothing of them becomes records
+
+    def parsed_skips(self, batch: Batch) -> tuple[int, ...]:
+        """Of each chunk: leading bytes that are not to be parsed; all of those of streams that were refused."""
+        if not self.refused:
+            return self.skips
+        chunks = zip(batch.chunks, self.skips, strict=True)
+        return tuple((len(chunk.data) or -1) if chunk.stream in self.refused else skip for chunk, skip in chunks)
 
 
 class Moves(msgspec.Struct, frozen=True, array_like=True):
@@ -36,7 +44,13 @@ _moves_decoder = msgspec.msgpack.Decoder(Moves)
 def encode_record(admission: Admission, body: bytes) -> bytes:
     return _encoder.encode(
         BatchRecord(
-            admission.skips, admission.gaps, admission.moves, admission.accepted_bytes, body, admission.open_gaps
+            skips=admission.skips,
+            gaps=admission.gaps,
+            moves=admission.moves,
+            accepted_bytes=admission.accepted_bytes,
+            body=body,
+            open_gaps=admission.open_gaps,
+            refused=dict(admission.refused),
         )
     )
 

@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from deckwatch.wire.codec import BATCH_TYPE, BatchCompressor, decode_batch
 from deckwatch.wire.model import VERSION, Refusal
 
 
@@ -30,6 +31,8 @@ class Fault(StrEnum):
     ACK_LOST = "taken, and the ack lost"
     HALF_ANSWER = "half an answer"
     SENT_TWICE = "forwarded twice"
+    NO_CONTEXT = "a stream's context is none"
+    NO_TENANT = "a stream's tenant is none"
 
 
 LARGE_BYTES = 8 << 10
@@ -41,6 +44,8 @@ _OURS = {
     Fault.COLLECTOR_429: (429, "busy"),
     Fault.COLLECTOR_500: (500, "internal"),
 }
+_ALTERED = (Fault.NO_CONTEXT, Fault.NO_TENANT)
+"""As if the agent had a fault: the collector refuses that stream's part of the batch, and keeps it as a dead letter."""
 _BETWEEN = {Fault.PROXY_400: 400, Fault.PROXY_502: 502, Fault.PROXY_200: 200}
 
 
@@ -92,6 +97,8 @@ class FaultyProxy:
             return await self._forward(request, body)
         if fault in (Fault.COLLECTOR_400, Fault.COLLECTOR_413) and len(body) <= LARGE_BYTES:
             return await self._forward(request, body)
+        if fault in _ALTERED:
+            return await self._alter(fault, request, body)
         self.done.append(fault)
         if fault in _OURS:
             status, error = _OURS[fault]
@@ -100,6 +107,12 @@ class FaultyProxy:
         if fault in _BETWEEN:
             return web.Response(status=_BETWEEN[fault], text="<html>from between</html>", content_type="text/html")
         return await self._break(fault, request, body)
+
+    async def _alter(self, fault: Fault, request: web.Request, body: bytes) -> web.StreamResponse:
+        if request.content_type == BATCH_TYPE:
+            self.done.append(fault)
+            body = altered(body, fault, self._rng)
+        return await self._forward(request, body)
 
     async def _break(self, fault: Fault, request: web.Request, body: bytes) -> web.StreamResponse:
         if fault is Fault.CUT_IN_BODY:
@@ -136,6 +149,17 @@ class FaultyProxy:
         writer.write(head.encode() + body[: len(body) // 2])
         await writer.drain()
         writer.close()
+
+
+def altered(body: bytes, fault: Fault, rng: random.Random) -> bytes:
+    """A batch in which one stream makes no sense."""
+    batch = decode_batch(body, limit_bytes=1 << 30)
+    streams = list(batch.streams)
+    if streams:
+        place = rng.randrange(len(streams))
+        change = {"context": rng.choice((-1, 99))} if fault is Fault.NO_CONTEXT else {"tenant": rng.choice(("", ".."))}
+        streams[place] = msgspec.structs.replace(streams[place], **change)
+    return BatchCompressor().encode(msgspec.structs.replace(batch, streams=tuple(streams)))
 
 
 def _cut(request: web.Request) -> web.Response:

@@ -30,6 +30,23 @@ def two_agents_one_folder(stage: Stage) -> None:
     stage.agent.start()
 
 
+def two_agents_new_files(stage: Stage) -> None:
+    """Both have run for long and follow one folder; each file is new to both, and grows while they find it. Each of
+    them names it when it looks, and sees more of it or less."""
+    stage.start()
+    second = stage.second_agent(stage.folder / "agent-2")
+    second.start()
+    log = stage.docker_log(max_bytes=4000, max_files=1000)
+    plain = [stage.plain_log(f"app-{n:03}") for n in range(min(200, stage.lines // 100))]
+    with stage.writing(log, *plain, lines=stage.lines // 2, per_s=stage.per_s / 10):
+        pass
+    stage.wait_acked()
+    for victim in (stage.agent, second):
+        stage.restart(victim)
+    with stage.writing(log, *plain, lines=stage.lines - log.ledger.sent):
+        pass
+
+
 def cloned_host(stage: Stage) -> None:
     """A machine's disk is copied, agent state, logs and machine id with it; both go on. What was written before is on
     both disks: each of them may send it once."""
@@ -105,6 +122,7 @@ def lying_clocks(stage: Stage) -> None:
 
 ROWS = (
     Row("two agents read one folder", two_agents_one_folder, peers=False, in_short=False),
+    Row("two agents name new files at once", two_agents_new_files, peers=False, most_lines=100_000),
     Row("host cloned with its state folder", cloned_host, peers=False),
     Row("clocks a day back", clock_jumps(-DAY_S), peers=False),
     Row("clocks a day forward", clock_jumps(DAY_S), peers=False, in_short=False),

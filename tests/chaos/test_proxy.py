@@ -10,8 +10,10 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from deckwatch.wire.model import Refusal
-from tests.chaos.proxy import Fault, FaultyProxy
+from collector.intake.soundness import unsound_streams
+from deckwatch.wire.codec import BatchCompressor, decode_batch
+from deckwatch.wire.model import VERSION, Batch, Chunk, Context, Format, Refusal, StreamId, StreamInfo
+from tests.chaos.proxy import Fault, FaultyProxy, altered
 
 BODY = b"x" * 100_000
 ANSWER = b"an answer that is long enough to be halved"
@@ -89,3 +91,12 @@ async def test_cut(server: Server, fault: Fault, got: list[int]) -> None:
 async def test_sent_twice(server: Server) -> None:
     assert await post(server, Fault.SENT_TWICE) == (200, ANSWER)
     assert server.got == [len(BODY)] * 2
+
+
+@pytest.mark.parametrize("fault", [Fault.NO_CONTEXT, Fault.NO_TENANT])
+def test_an_altered_batch_has_one_stream_that_makes_no_sense(fault: Fault) -> None:
+    infos = tuple(StreamInfo(StreamId("a", str(n), "1-0"), "default", Format.PLAIN, 0) for n in range(5))
+    sent = Batch(VERSION, "a", "host", 0, (Context("host"),), infos, (Chunk(0, 0, 0, 0, b"x"),))
+    got = decode_batch(altered(BatchCompressor().encode(sent), fault, random.Random(3)), limit_bytes=1 << 20)
+    assert len(unsound_streams(got)) == 1
+    assert got.chunks == sent.chunks

@@ -251,7 +251,6 @@ def gap(**changes: Any) -> Gap:
         odd_batch(gaps=(gap(ts_ns=1 << 63),)),
         odd_batch(chunks=(Chunk(0, (1 << 63) - 3, 0, 0, b"line\n"),)),
         odd_batch(streams=(Stream().info, Stream(tenant="b").info)),
-        odd_batch(streams=(Stream(tenant="").info,)),
     ],
 )
 async def test_what_could_never_be_stored_is_not_journaled(tmp_path: Path, batch: Batch) -> None:

@@ -19,8 +19,9 @@ from tests.chaos.daemons import Pair
 
 Start = Callable[..., Pair]
 Record = dict[str, object]
-PATIENCE_S = 120.0
+PATIENCE_S = 90.0
 """Daemons whose kernels have to be compiled first, on a busy machine, take half a minute before they parse."""
+pytestmark = pytest.mark.timeout(4 * PATIENCE_S)  # whoever lost patience says so, before the test is cut off
 
 
 @pytest.fixture

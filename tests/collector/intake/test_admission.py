@@ -107,6 +107,20 @@ def test_admission(
     )
 
 
+@pytest.mark.parametrize("parts", [[chunk(4, 8), chunk(8, 14)], [gap(4, 8)], [chunk(8, 14)], [chunk(0, 4)]])
+def test_an_unsound_stream_moves_as_any_other_and_is_told_that_it_was_refused(parts: list[Chunk | Gap]) -> None:
+    fellow = chunk(0, 4, stream=1)
+    sound = admit(batch(*parts, fellow), {KEY: at(4)}.get)
+    refused = admit(batch(*parts, fellow), {KEY: at(4)}.get, unsound={0: "no context"})
+    assert (refused.skips, refused.moves, refused.gaps) == (sound.skips, sound.moves, sound.gaps)
+    assert [(one.outcome, one.position) for one in refused.results] == [
+        (Outcome.REFUSED if one.outcome is Outcome.ACCEPTED and one.key == KEY else one.outcome, one.position)
+        for one in sound.results
+    ]
+    assert refused.results[1].outcome is Outcome.ACCEPTED
+    assert refused.results[0].outcome is not Outcome.REFUSED or refused.results[0].reason == "no context"
+
+
 def test_one_stream_does_not_hold_up_another() -> None:
     admission = admit(batch(chunk(8, 14), chunk(0, 4, stream=1)), {KEY: at(4)}.get)
     assert [(one.key, one.outcome) for one in admission.results] == [

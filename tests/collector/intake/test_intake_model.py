@@ -12,18 +12,20 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from prometheus_client import CollectorRegistry
 
 from collector.intake.admission import Admission, OpenGap
-from collector.intake.http import Intake, Refused
+from collector.intake.http import Intake
 from collector.intake.journal import Journal
 from collector.intake.journal_file import Entry, Kind
 from collector.intake.positions import Positions
 from collector.intake.record import decode_moves, decode_record
 from collector.intake.settings import IntakeSettings
+from collector.intake.soundness import Refused
 from deckwatch.runtime.clock import SystemClock
 from deckwatch.wire.codec import BatchCompressor, decode_batch
 from deckwatch.wire.identity import crc32c, stream_key
@@ -75,7 +77,7 @@ class Sender:
         return Batch(VERSION, "agent", "host", 0, (Context("host"),), (self.info,), chunks, gaps)
 
     def take(self, ack: Ack) -> None:
-        for result in ack.results:
+        for result in (result for result in ack.results if result.key == self.key):
             position = result.position
             known = position.offset <= len(self.content) and self.crc(position.offset) == position.crc
             if result.outcome is Outcome.DIVERGED or not known:
@@ -137,10 +139,14 @@ class IntakeLife(RuleBasedStateMachine):
         self.runner.run(self.journal.close())
 
     def send(self, sender: Sender, *parts: Chunk | Gap, ack_is_lost: bool) -> None:
-        ack = self.runner.run(self.intake._take(self.compressor.encode(sender.batch(*parts))))
+        self.post(sender, sender.batch(*parts), ack_is_lost=ack_is_lost)
+
+    def post(self, sender: Sender, batch: Batch, *, ack_is_lost: bool) -> Ack:
+        ack = self.runner.run(self.intake._take(self.compressor.encode(batch)))
         assert ack.results[0].key == sender.key
         if not ack_is_lost:
             sender.take(ack)
+        return ack
 
     # What happens ----------------------------------------------------------------------------------------------
 
@@ -162,6 +168,43 @@ class IntakeLife(RuleBasedStateMachine):
             chunks.append(sender.chunk(start, end))
             start = end
         self.send(sender, *chunks, ack_is_lost=ack_is_lost)
+
+    @rule(
+        who=st.integers(0, 2),
+        back=st.integers(0, 20),
+        size=st.integers(1, 25),
+        context=st.sampled_from([-1, 0, 1, 99]),
+        tenant=st.sampled_from(["default", "", ".."]),
+        ack_is_lost=st.booleans(),
+    )
+    def send_a_stream_of_nobody(
+        self, who: int, back: int, size: int, context: int, tenant: str, ack_is_lost: bool
+    ) -> None:
+        """Its context or its tenant is none: its bytes are taken, as dead letters, and those of its neighbour as ever;
+        a repeat or a wrong place is judged as with any other."""
+        sender, other = self.senders[who], self.senders[2]
+        start = max(0, sender.acked - back)
+        end = min(len(sender.content), start + size)
+        if sender.ended or sender is other or other.ended or start == end:
+            return
+        batch = sender.batch(sender.chunk(start, end))
+        fellow = other.chunk(other.acked, min(len(other.content), other.acked + size))
+        odd = msgspec.structs.replace(sender.info, context=context, tenant=tenant)
+        batch = msgspec.structs.replace(
+            batch, streams=(odd, other.info), chunks=(*batch.chunks, msgspec.structs.replace(fellow, stream=1))
+        )
+        before = self.positions.of(sender.key) or Position(0, 0)
+        in_step = other.acked == (self.positions.of(other.key) or Position(0, 0)).offset
+        ack = self.post(sender, batch, ack_is_lost=ack_is_lost)
+        result = ack.results[0]
+        unsound = context != 0 or tenant != "default"
+        if result.outcome in (Outcome.REFUSED, Outcome.ACCEPTED):
+            assert result.outcome is (Outcome.REFUSED if unsound else Outcome.ACCEPTED)
+            assert result.position.offset == end
+        else:
+            assert result.position == before
+        assert not fellow.data or (ack.results[1].outcome is Outcome.ACCEPTED) == in_step
+        other.take(ack)
 
     @rule(who=st.integers(0, 2), ahead=st.integers(1, 30), size=st.integers(1, 20))
     def send_ahead(self, who: int, ahead: int, size: int) -> None:
@@ -258,11 +301,11 @@ class IntakeLife(RuleBasedStateMachine):
         for entry in self.journal.read(-1):
             record = decode_record(entry.payload)
             batch = decode_batch(record.body, limit_bytes=1 << 20)
-            key = stream_key(batch.streams[0].id)
+            keys = [stream_key(stream.id) for stream in batch.streams]
             for chunk, skip in zip(batch.chunks, record.skips, strict=True):
                 if 0 <= skip < len(chunk.data):
-                    found[key].append((chunk.start + skip, chunk.data[skip:]))
-            found[key] += [(batch.gaps[place].start, None) for place in record.gaps]
+                    found[keys[chunk.stream]].append((chunk.start + skip, chunk.data[skip:]))
+            found[keys[0]] += [(batch.gaps[place].start, None) for place in record.gaps]
         return found
 
     @invariant()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from collector.intake import journal_start
 from collector.intake.journal import Journal
 from collector.intake.journal_file import Entry, Kind, record_of
 from deckwatch.runtime.faults import Retry, Unusable
@@ -268,11 +269,11 @@ async def test_a_start_that_ended_before_it_bridged_the_damage_is_made_up_for(
     await filled(tmp_path, 40)
     sorted(tmp_path.glob("*.journal"))[2].unlink()
 
-    def crash(self: Journal, next_seq: int) -> int:
+    def crash(*values: object) -> int:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "_bridge", crash)
+        patched.setattr(journal_start, "bridge", crash)
         with pytest.raises(KeyboardInterrupt):
             Journal(tmp_path, next_seq=0)
     assert Journal(tmp_path, next_seq=0).durable_seq >= 39
