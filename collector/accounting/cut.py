@@ -28,5 +28,5 @@ def letter_runs(*several: Iterable[DeadLetter]) -> dict[str, Runs]:
     runs: dict[str, list[Run]] = {}
     for letters in several:
         for letter in letters:
-            runs.setdefault(letter.key, []).append((letter.start, letter.start + len(letter.payload)))
+            runs.setdefault(letter.key, []).append((letter.start, letter.end))
     return {key: joined(found) for key, found in runs.items()}

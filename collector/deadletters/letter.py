@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from collector.accounting.runs import Run
 from collector.intake.journal_file import Entry
 from collector.parse.input import Accepted
 from collector.parse.layout import FORMAT_CODES
@@ -21,35 +22,38 @@ _FORMATS = {code: form for form, code in FORMAT_CODES.items()}
 def of_bytes(entry: Entry, batch: Batch, stream: int, start: int, payload: bytes, reason: str) -> DeadLetter:
     """Bytes of a batch, as they came."""
     info = batch.streams[stream]
-    return _letter(entry, batch.host, info, batch.contexts[info.context], start, payload, reason)
+    span = (start, start + len(payload))
+    return _letter(entry, batch.host, info, batch.contexts[info.context], span, payload, reason)
 
 
 def of_open(entry: Entry, stream: OpenStream, source: str, reason: str) -> Iterator[DeadLetter]:
     """What was kept of a stream from entries before: text without its framing, and a line that has no end yet."""
     for group in stream.groups:
-        yield _kept(entry, stream, source, Format.PLAIN, group.start, group.text, reason)
+        yield _kept(entry, stream, source, Format.PLAIN, (group.start, group.end), group.text, reason)
     if stream.rest:
-        start = stream.position - len(stream.rest)
-        yield _kept(entry, stream, source, _FORMATS[stream.format], start, stream.rest, reason)
+        span = (stream.position - len(stream.rest), stream.position)
+        yield _kept(entry, stream, source, _FORMATS[stream.format], span, stream.rest, reason)
 
 
 def of_entry(entry: Entry, reason: str) -> DeadLetter:
     """A whole entry of the journal that can't be read: whose it is isn't known."""
     info = StreamInfo(StreamId("", "journal", ""), "default", Format.PLAIN, 0)
-    return msgspec.structs.replace(_letter(entry, "", info, Context(""), 0, entry.payload, reason), format="")
+    span = (0, len(entry.payload))
+    return msgspec.structs.replace(_letter(entry, "", info, Context(""), span, entry.payload, reason), format="")
 
 
 def _kept(
-    entry: Entry, stream: OpenStream, source: str, form: Format, start: int, payload: bytes, reason: str
+    entry: Entry, stream: OpenStream, source: str, form: Format, span: Run, payload: bytes, reason: str
 ) -> DeadLetter:
     info = StreamInfo(StreamId("", source, ""), stream.tenant, form, 0)
-    letter = _letter(entry, stream.context.host, info, stream.context, start, payload, reason)
+    letter = _letter(entry, stream.context.host, info, stream.context, span, payload, reason)
     return msgspec.structs.replace(letter, key=stream.key)
 
 
 def _letter(
-    entry: Entry, host: str, info: StreamInfo, context: Context, start: int, payload: bytes, reason: str
+    entry: Entry, host: str, info: StreamInfo, context: Context, span: Run, payload: bytes, reason: str
 ) -> DeadLetter:
+    """`span`: the bytes of the stream that it stands for."""
     return DeadLetter(
         seq=entry.seq,
         part=0,
@@ -58,7 +62,8 @@ def _letter(
         host=host,
         source=info.id.source,
         key=stream_key(info.id),
-        start=start,
+        start=span[0],
+        end=span[1],
         format=info.format,
         context=msgspec.msgpack.encode(context),
         reason=reason,

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection
 
 import msgspec
+import polars as pl
 
 from collector.deadletters.letter import accepted
 from collector.intake.journal_file import Entry
@@ -72,7 +73,7 @@ def redrive(
                 frames += [(letter.host, frame) for frame in told]
                 outcomes.append(Outcome(id_, len(told)))
             else:
-                frame = _under(letter.key, Parser(settings).parse(accepted(letter, entry, form)))
+                frame = _spanning(letter, _under(letter.key, Parser(settings).parse(accepted(letter, entry, form))))
                 records.append(frame)
                 outcomes.append(Outcome(id_, frame.rows.height))
         except Exception as fault:
@@ -86,6 +87,15 @@ def _under(key: str, frame: RecordFrame) -> RecordFrame:
     """Its records belong to the stream that the letter came from: there they are looked for and accounted."""
     origins = tuple(msgspec.structs.replace(origin, key=key) for origin in frame.origins)
     return msgspec.structs.replace(frame, origins=origins)
+
+
+def _spanning(letter: DeadLetter, frame: RecordFrame) -> RecordFrame:
+    """Its records take all of the bytes that it stands for, though its text may be shorter: the last one ends there."""
+    if letter.end == letter.start + len(letter.payload) or frame.rows.is_empty():
+        return frame
+    is_last = pl.col("start") == pl.col("start").max()
+    ends = pl.when(is_last).then(pl.lit(letter.end, pl.Int64)).otherwise(pl.col("end"))
+    return msgspec.structs.replace(frame, rows=frame.rows.with_columns(ends.alias("end")))
 
 
 def _form(letter: DeadLetter) -> Format:

@@ -40,14 +40,15 @@ async def test_listed_shown_tried_again_deleted(
         await one.push.push(stream.batch([stream.chunk(b"POISON \x1b[31m one\nfine\nPOISON two\n", eof=True)]))
         assert await deckwatch(one.url, "list", "--json") == 0
         first, second = [json.loads(line) for line in printed().splitlines()]
-        assert (first["container"], first["bytes"], second["offset"]) == ("web", 17, 22)
+        assert (first["container"], first["bytes"], second["offset"], second["end"]) == ("web", 17, 22, 33)
         assert await deckwatch(one.url, "list") == 0
         assert printed().splitlines()[0].split("\t") == [
-            *(first["id"], first["received"], "host-1", "web", "17", "0", "IndexError: a fault of ours")
+            *(first["id"], first["received"], "host-1", "web", "0-17", "17", "0", "IndexError: a fault of ours")
         ]
         assert await deckwatch(one.url, "show", first["id"]) == 0
         shown = printed()
         assert "reason:   IndexError: a fault of ours\n" in shown
+        assert "end:      17\n" in shown
         assert "POISON \ufffd[31m one" in shown
         assert await deckwatch(one.url, "show", first["id"], "--raw") == 0
         assert capfdbinary.readouterr().out == b"POISON \x1b[31m one\n"

@@ -29,6 +29,7 @@ class LetterInfo(msgspec.Struct, frozen=True):
     source: str
     key: str
     start: int
+    end: int
     format: str
     context: bytes
     reason: str
@@ -46,7 +47,7 @@ class Totals(msgspec.Struct, frozen=True):
     size_bytes: int = 0
 
 
-_INFO = "seq, part, received_ns, tenant, host, source, key, start, format, context, reason, attempts, tried_ns"
+_INFO = "seq, part, received_ns, tenant, host, source, key, start, end, format, context, reason, attempts, tried_ns"
 
 
 class Letters:
@@ -101,8 +102,7 @@ class Letters:
                 row
                 for seq, part in wanted
                 for row in db.execute(
-                    "SELECT seq, part, key, start, length(payload) FROM dead_letters"
-                    " WHERE seq = ? AND part = ? AND tenant = ?",
+                    "SELECT seq, part, key, start, end FROM dead_letters WHERE seq = ? AND part = ? AND tenant = ?",
                     (seq, part, tenant),
                 )
             ]
@@ -119,12 +119,13 @@ class Letters:
         with self._manifest.transaction() as db:
             found = []
             for row in db.execute(
-                "SELECT seq, part, key, start, length(payload), received_ns FROM dead_letters ORDER BY received_ns, seq"
+                "SELECT seq, part, key, start, end, received_ns, length(payload) FROM dead_letters"
+                " ORDER BY received_ns, seq"
             ):
                 if row[5] >= before_ns and excess <= 0:
                     break
                 found.append(row[:5])
-                excess -= row[4]
+                excess -= row[6]
             gone = self._drop(db, found, EXPIRED, now_ns) if found else 0
         self.count()
         return gone
@@ -133,10 +134,10 @@ class Letters:
         self, db: sqlite3.Connection, rows: Iterable[tuple[int, int, str, int, int]], why: str, now_ns: int
     ) -> int:
         gone = 0
-        for seq, part, key, start, size in rows:
+        for seq, part, key, start, end in rows:
             if f"{seq}.{part}" in self.in_flight:
                 continue
             db.execute("DELETE FROM dead_letters WHERE seq = ? AND part = ?", (seq, part))
-            note_dropped(db, Dropped(key, why, 0, ((start, start + size),) if size else (), now_ns))
+            note_dropped(db, Dropped(key, why, 0, ((start, end),) if end > start else (), now_ns))
             gone += 1
         return gone

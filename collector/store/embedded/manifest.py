@@ -78,7 +78,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
     host: str
     source: str
     key: str
-    start: int  # offset of the payload in its stream
+    start: int  # [start, end) of its stream is what it stands for
+    end: int  # not always start and the size of the payload: of an open record the text is kept, without its framing
     format: str  # of deckwatch.wire.model.Format; empty: unknown, it was kept by an older version
     context: bytes  # msgpack of deckwatch.wire.model.Context
     reason: str

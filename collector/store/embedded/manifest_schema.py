@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deckwatch.runtime.faults import Unusable
 
-VERSION = 2
+VERSION = 3
 
 _ACCOUNTS = """
 CREATE TABLE accounts (key TEXT PRIMARY KEY, account BLOB NOT NULL) WITHOUT ROWID;
@@ -46,6 +46,7 @@ CREATE TABLE dead_letters (
     host TEXT NOT NULL DEFAULT '', source TEXT NOT NULL DEFAULT '', key TEXT NOT NULL, start INTEGER NOT NULL,
     format TEXT NOT NULL DEFAULT '', context BLOB NOT NULL DEFAULT x'', reason TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, tried_ns INTEGER NOT NULL DEFAULT 0, payload BLOB NOT NULL,
+    end INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (seq, part)
 )
 """
@@ -68,6 +69,12 @@ INSERT INTO dead_letters (seq, part, received_ns, tenant, key, start, reason, pa
 DROP TABLE old_letters
 """
 
+_FROM_2 = """
+ALTER TABLE dead_letters ADD COLUMN end INTEGER NOT NULL DEFAULT 0;
+UPDATE dead_letters SET end = start + length(payload)
+"""
+"""Of what was open only the text had been counted before, without its framing: the rest stays unaccounted for."""
+
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
     """Create or convert the tables, all in one transaction. Raises Unusable on one of a newer version."""
@@ -79,8 +86,9 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
         )
     if found == VERSION:
         return
+    steps = {0: (_ACCOUNTS, _TABLES), 1: (_ACCOUNTS, _FROM_1, _FROM_2), 2: (_FROM_2,)}[found]
     db.execute("BEGIN IMMEDIATE")
-    for statement in (_ACCOUNTS + (_TABLES if found == 0 else _FROM_1)).split(";"):
+    for statement in ";".join(steps).split(";"):
         db.execute(statement)
     db.execute(f"PRAGMA user_version={VERSION}")
     db.execute("COMMIT")

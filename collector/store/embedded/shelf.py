@@ -25,7 +25,7 @@ def read_shelf(manifest: Manifest) -> Shelf:
         segments = db.execute(
             "SELECT id, damaged, streams FROM segments LEFT JOIN coverage ON coverage.segment = segments.id"
         ).fetchall()
-        letters = db.execute("SELECT key, start, length(payload) FROM dead_letters").fetchall()
+        letters = db.execute("SELECT key, start, end FROM dead_letters").fetchall()
         gaps = db.execute(f"SELECT {', '.join(GAP_COLUMNS)} FROM gaps ORDER BY seq").fetchall()  # noqa: S608
         dropped = kept.read_dropped(db)
     return Shelf(
@@ -39,6 +39,6 @@ def read_shelf(manifest: Manifest) -> Shelf:
 
 def _runs(letters: list[tuple[str, int, int]]) -> dict[str, Runs]:
     found: dict[str, list[Run]] = {}
-    for key, start, length in letters:
-        found.setdefault(key, []).append((start, start + length))
+    for key, start, end in letters:
+        found.setdefault(key, []).append((start, end))
     return {key: joined(runs) for key, runs in found.items()}

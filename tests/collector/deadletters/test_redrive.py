@@ -83,6 +83,7 @@ async def test_a_letter_says_what_is_needed_to_judge_it(tmp_path: Path, fault: F
             "container": "web",
             "stream": stream.key,
             "offset": 7,
+            "end": 22,
             "format": "plain",
             "bytes": 15,
             "attempts": 0,
