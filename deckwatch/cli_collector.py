@@ -18,6 +18,7 @@ from deckwatch.runtime.settings import Sections, load_all
     cli_daemon.LISTEN,
     cli_daemon.RULES,
     cli_daemon.WEBHOOK,
+    cli_daemon.ALERTMANAGER_CONFIG,
     cli_daemon.CONFIG,
     cli_daemon.TOKEN_FILE,
     cli_daemon.INSECURE,
@@ -29,13 +30,17 @@ def collector(
     listen: str | None,
     rules: tuple[str, ...],
     webhook: tuple[str, ...],
+    alertmanager_config: Path | None,
     config: Path | None,
     token_file: Path | None,
     insecure: bool,
     log_level: str | None,
     log_format: str | None,
 ) -> None:
-    """Take, keep and answer for what agents ship; evaluate rules and send alerts. SIGHUP: read rule files again."""
+    """Take, keep and answer for what agents ship; evaluate rules and send alerts.
+
+    SIGHUP: read rule files and Alertmanager's configuration again.
+    """
     from alerting.settings import AlertingSettings
     from collector.settings import CollectorSettings
 
@@ -48,6 +53,7 @@ def collector(
         "collector.log.format": log_format,
         "alerting.rules": rules,
         "alerting.webhooks": tuple({"url": url} for url in webhook),
+        "alerting.alertmanager_config": alertmanager_config,
     }
     sections: Sections = {"collector": CollectorSettings, "alerting": AlertingSettings}
     loaded = load_all(sections, file=config, env=os.environ, overrides=cli_daemon.given(overrides))

@@ -35,6 +35,12 @@ WEBHOOK = click.option(
     multiple=True,
     help="Where alerts are sent. Others on this machine see it: an address that is secret goes into alerting.webhooks.",
 )
+ALERTMANAGER_CONFIG = click.option(
+    "--alertmanager-config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Alertmanager's configuration file: routes, receivers, inhibition, time intervals; instead of --webhook.",
+)
 CONFIG = click.option(
     "--config",
     metavar="FILE",

@@ -37,6 +37,7 @@ from deckwatch.up.plan import UpOptions
     cli_daemon.LOGS,
     cli_daemon.RULES,
     cli_daemon.WEBHOOK,
+    cli_daemon.ALERTMANAGER_CONFIG,
     cli_daemon.NO_DOCKER,
     cli_daemon.CONFIG,
     cli_daemon.TOKEN_FILE,
@@ -49,6 +50,7 @@ def up(
     logs: tuple[str, ...],
     rules: tuple[str, ...],
     webhook: tuple[str, ...],
+    alertmanager_config: Path | None,
     no_docker: bool,
     config: Path | None,
     token_file: Path | None,
@@ -57,7 +59,8 @@ def up(
 ) -> None:
     """Watch this machine: collector, agent and alerts, each in a process of its own, until Ctrl-C.
 
-    SIGHUP has the rule files read again; on a terminal it stops, as the terminal is gone then.
+    SIGHUP has rule files and Alertmanager's configuration read again; on a terminal it stops, as the terminal is gone
+    then.
     """
     place = data_dir or state_home(os.environ)
     overrides = {
@@ -77,6 +80,7 @@ def up(
         logs=logs,
         rules=rules,
         webhooks=webhook,
+        alertmanager_config=alertmanager_config,
         docker=not no_docker,
         config=config,
         log_level=log_level or LogLevel.WARNING.value,

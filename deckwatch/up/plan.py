@@ -18,6 +18,7 @@ class UpOptions(msgspec.Struct, frozen=True):
     logs: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     webhooks: tuple[str, ...] = ()
+    alertmanager_config: Path | None = None
     docker: bool = True
     config: Path | None = None
     insecure: bool = False
@@ -41,6 +42,7 @@ def collector_command(options: UpOptions, listen: Listen, python: tuple[str, ...
         *("--data-dir", str(options.data_dir / "collector"), "--listen", str(listen)),
         *_each("--rules", options.rules),
         *_each("--webhook", options.webhooks),
+        *(("--alertmanager-config", str(options.alertmanager_config)) if options.alertmanager_config else ()),
         *_common(options),
     )
 

@@ -61,6 +61,7 @@ def test_commands_pass_every_option_on() -> None:
         logs=("/a*", "/b*"),
         rules=("r",),
         webhooks=("http://h",),
+        alertmanager_config=Path("/etc/am.yml"),
         docker=False,
         config=Path("c.yaml"),
         insecure=True,
@@ -70,7 +71,7 @@ def test_commands_pass_every_option_on() -> None:
     collector = ["collector", "--data-dir", "/d/collector", "--listen", "127.0.0.1:5", "--rules", "r"]
     agent = ["agent", "--state-dir", "/d/agent", "--listen", "127.0.0.1:0", "--collector", "http://c"]
     assert [*collector_command(options, Listen("127.0.0.1", 5), ("p",))] == [
-        *("p", *collector, "--webhook", "http://h", *common)
+        *("p", *collector, "--webhook", "http://h", "--alertmanager-config", "/etc/am.yml", *common)
     ]
     assert [*agent_command(options, "http://c", ("p",))] == [
         *("p", *agent, "--logs", "/a*", "--logs", "/b*", "--no-docker", *common)
