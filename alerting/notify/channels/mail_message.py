@@ -9,6 +9,7 @@ from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from typing import Any
 
 import msgspec
 
@@ -96,10 +97,16 @@ def _add_bodies(message: EmailMessage, texts: MailTexts, view: View) -> None:
 
 
 def _addresses(text: str, what: str) -> list[str]:
-    header = HeaderRegistry()("To", text)
-    found = [address.addr_spec for address in header.addresses if address.domain]
+    header: Any = HeaderRegistry()("To", text)  # an address header, which its types don't tell
+    found = [_ascii(str(address.addr_spec)) for address in header.addresses if address.domain]
     if not found:
         raise Reject(f"{what} holds no mail address")
     if header.defects:
         raise Reject(f"{what}: {text!r} is no list of mail addresses: {header.defects[0]}")
     return found
+
+
+def _ascii(address: str) -> str:
+    """Domains of other scripts have a form of their own (RFC 5890)."""
+    local, _, domain = address.rpartition("@")
+    return address if domain.isascii() else f"{local}@{domain.encode('idna').decode()}"

@@ -45,7 +45,7 @@ def deliver(mail: Mail, server: Smarthost, login: Login, tls: ssl.SSLContext) ->
     try:
         with _connected(server, tls) as smtp:
             _log_in(smtp, server, login, encrypted=server.implicit_tls or server.require_tls)
-            return _send(smtp, mail, where)
+            return _send(smtp, mail)
     except smtplib.SMTPResponseException as error:
         text = _words(error.smtp_code, error.smtp_error, login)
         raise (Retry if 400 <= error.smtp_code < 500 else Reject)(f"{where}: {text}") from None
@@ -113,11 +113,8 @@ def _expect(smtp: smtplib.SMTP, command: str, want: int) -> None:
         raise smtplib.SMTPAuthenticationError(code, text)
 
 
-def _send(smtp: smtplib.SMTP, mail: Mail, where: str) -> tuple[Answer, ...]:
-    options = (
-        ["SMTPUTF8"] if smtp.has_extn("smtputf8") and not "".join((mail.sender, *mail.recipients)).isascii() else []
-    )
-    code, text = smtp.mail(mail.sender, options)
+def _send(smtp: smtplib.SMTP, mail: Mail) -> tuple[Answer, ...]:
+    code, text = smtp.mail(mail.sender)
     if code != 250:
         raise smtplib.SMTPSenderRefused(code, text, mail.sender)
     answers = {recipient: _recipient(smtp, recipient) for recipient in mail.recipients}

@@ -101,7 +101,7 @@ async def test_nothing_of_it_is_markup(name: str, never: str) -> None:
     ],
 )  # fmt: skip
 async def test_a_users_own_template_calls_nobody_by_what_it_inserts(
-    name: str, changes: dict[str, str], never: str
+    name: str, changes: dict[str, Any], never: str
 ) -> None:
     _, body = await sent(name, **changes)
     assert not re.findall(never, "\n".join(_marked_texts(name, body)))
