@@ -1,6 +1,7 @@
 """What /proc/<pid> tells of a process, for the view of the busiest ones. Pure, but for `read_processes`.
 
-Read directly: psutil asks several files for what one holds, and takes about ten times the CPU time for it.
+Read directly: psutil asks several files for what one holds, and takes seven times the CPU time (35 ms instead of 5
+for 250 processes).
 """
 
 from __future__ import annotations

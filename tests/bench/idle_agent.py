@@ -1,10 +1,12 @@
-"""What an idle agent costs: quiet containers of a real Docker engine, metrics every 10 s, nothing written.
+"""What an agent costs that watches containers of a real Docker engine, metrics every 10 s: quiet ones that write
+nothing, or with --busy such as work and write a line of log each second. Somebody scrapes its /metrics every 15 s.
 
-python -m tests.bench.idle_agent [--containers 50] [--seconds 120]
+python -m tests.bench.idle_agent [--busy] [--containers 50] [--seconds 120]
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -15,32 +17,41 @@ import yaml
 from tests.chaos.daemons import Pair
 from tests.fixtures.docker_engine import Engine, engine_of_our_own
 
+QUIET = "echo ready; sleep 100000"
+BUSY = "while :; do i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; echo tick $i; sleep 1; done"
+"""Some CPU time, a line of log and a sleep: each second anew."""
+SCRAPE_S = 15.0
+
 
 @click.command()
 @click.option("--containers", default=50, show_default=True)
 @click.option("--seconds", default=120.0, show_default=True)
-def main(containers: int, seconds: float) -> None:
+@click.option("--busy", is_flag=True, help="The containers work, and write a line a second each.")
+def main(containers: int, seconds: float, busy: bool) -> None:
     with engine_of_our_own() as engine, tempfile.TemporaryDirectory(prefix="deckwatch-bench-") as name:
         for number in range(containers):
-            engine.run(f"idle-{number}", "echo ready; sleep 100000", labels={"app": "idle"})
-        measure(engine, Path(name), containers, seconds)
+            engine.run(f"idle-{number}", BUSY if busy else QUIET, labels={"app": "idle"})
+        measure(engine, Path(name), f"{containers} {'busy' if busy else 'quiet'} containers", seconds)
 
 
-def measure(engine: Engine, folder: Path, containers: int, seconds: float) -> None:
+def measure(engine: Engine, folder: Path, what: str, seconds: float) -> None:
     config = folder / "deckwatch.yml"
     docker = {"socket": str(engine.socket), "containers_dir": str(engine.containers_dir)}
     config.write_text(yaml.safe_dump({"agent": {"discover": {"docker": docker}}}))
     pair = Pair(folder, docker=True, agent=["--config", str(config)])
     try:
         pair.start()
-        pair.wait_drained()
-        time.sleep(15)  # the first sweeps open files
-        before, started = pair.agent.cpu_s(), time.monotonic()
-        time.sleep(seconds)
+        time.sleep(30)  # the first sweeps open files, and the log written so far is read
+        before, started, load = pair.agent.cpu_s(), time.monotonic(), []
+        while time.monotonic() < started + seconds:
+            time.sleep(min(SCRAPE_S, max(0.0, started + seconds - time.monotonic())))
+            size = len(pair.agent.get("/metrics"))
+            load.append(os.getloadavg()[0])
         share = (pair.agent.cpu_s() - before) / (time.monotonic() - started)
         targets = pair.agent.metric("deckwatch_agent_sample_targets")
-        print(f"idle agent, {containers} containers ({targets:.0f} targets): {share:.2%} of a core")
-        print(f"  {pair.agent.rss_bytes(peak=True) / 2**20:.1f} MiB peak")
+        print(f"agent, {what} ({targets:.0f} targets): {share:.2%} of a core", flush=True)
+        print(f"  {pair.agent.rss_bytes() / 2**20:.1f} MiB, {pair.agent.rss_bytes(peak=True) / 2**20:.1f} MiB peak")
+        print(f"  a scrape of {size} bytes every {SCRAPE_S:g} s; the machine's load {sum(load) / len(load):.1f}")
     finally:
         pair.stop()
 

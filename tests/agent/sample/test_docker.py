@@ -134,8 +134,8 @@ def test_paused_restarted_and_gone(watched: Watched) -> None:
     watched.engine.wait(ident)
     watched.tell(ident)
     frames = by_source(watched.sampler.sweep())
-    assert [ident in dict(labels)["id"] for labels in frames["cgroup"].ended] == [True]
-    assert by_source(watched.sampler.sweep())["cgroup"].ended == ()
+    assert times_ended(frames["cgroup"], ident) == 1
+    assert times_ended(by_source(watched.sampler.sweep())["cgroup"], ident) == 0
     (state,) = [series for labels, series in series_of(frames["state"]).items() if ident in dict(labels)["id"]]
     assert state["container_exit_code", ()] == 137
 
@@ -145,5 +145,10 @@ def test_gone_before_the_engine_says_so(watched: Watched) -> None:
     assert watched.series(ident) is not None
     watched.engine.rm(ident)
     frame = watched.look()
-    assert [ident in dict(labels)["id"] for labels in frame.ended] == [True]
+    assert times_ended(frame, ident) == 1
     assert not any(ident in dict(target.labels)["id"] for target in frame.targets)
+
+
+def times_ended(frame: Samples, ident: str) -> int:
+    """This host may have containers that are not ours, and that end when they like."""
+    return sum(ident in dict(labels)["id"] for labels in frame.ended)

@@ -21,7 +21,8 @@ from tests.agent.sample.conftest import Recordings
 from tests.agent.sample.trees import Series, StaticInventory, by_source, series_of
 from tests.fixtures.hung_mount import hung_mount, with_mounts_of_its_own
 
-BUDGET_S = 1.0
+BUDGET_S = 3.0
+"""Far more than a look takes, also on a machine that has much to do."""
 
 
 class Timed:
@@ -87,6 +88,7 @@ def test_a_source_that_hangs_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     timed.sampler.close()
 
 
+MOUNT_TIMEOUT_S = 1.0
 MEMORY = ("container_memory_rss", ())
 CPU = ("container_cpu_usage_seconds_total", (("cpu", "total"),))
 
@@ -138,7 +140,7 @@ def test_a_mount_whose_server_is_gone(tmp_path: Path) -> None:
 
     def body() -> None:
         with hung_mount(tmp_path / "nas"):
-            timed = Timed(str(tmp_path), sources=("host", "filesystem"), mount_timeout_s=0.3)
+            timed = Timed(str(tmp_path), sources=("host", "filesystem"), mount_timeout_s=MOUNT_TIMEOUT_S)
             try:
                 sweeps(timed)
             finally:
@@ -149,7 +151,8 @@ def test_a_mount_whose_server_is_gone(tmp_path: Path) -> None:
         for sweep in range(5):
             frames = timed.sweep()
             assert timed.took_s < BUDGET_S
-            assert frames["host"][0] < 0.25
+            if not sweep:  # it is asked, and waited for
+                assert frames["host"][0] < MOUNT_TIMEOUT_S <= frames["filesystem"][0]
             series = series_of(frames["filesystem"][1])[()]
             assert failed(series) == {"/": 0, "/nas": 1}
             assert [name for name, _ in series].count("node_filesystem_size_bytes") == 1
