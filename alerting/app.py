@@ -12,14 +12,17 @@ import asyncio
 import logging
 import platform
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
 from alerting.api import AlertingApi
+from alerting.incidents import Incidents
 from alerting.notifications import Notifications
+from alerting.notify.channels.model import Notification
+from alerting.notify.template_data import Evidence
 from alerting.rules.agents import QuietAgents, Replay
 from alerting.rules.asking import reaches_ms
 from alerting.rules.beat import Beat
@@ -37,6 +40,7 @@ from alerting.rules.state import Surroundings
 from alerting.rules.watch import Look, look
 from alerting.settings import AlertingSettings
 from alerting.state_store import StateStore
+from collector.api.endpoint import Endpoint
 from collector.app import Collector
 from collector.metrics.families import Family
 from collector.metrics.head import Head
@@ -84,7 +88,8 @@ class Alerting:
         self._history = history
         self._store = StateStore(data_dir / "alerts.sqlite")
         try:
-            self._notifications = Notifications(settings, self._store, clock, registry)
+            self._notifications = Notifications(settings, self._store, clock, registry, evidence=self._evidence)
+            self._incidents = self._make_incidents(data_dir, registry)
         except Unusable:
             self._store.close()
             raise
@@ -145,11 +150,37 @@ class Alerting:
         """Is a series of that name made here?"""
         return self._published.makes(tenant, name) or self._log_metrics.makes(tenant, name) or self._beat.makes(name)
 
+    def _make_incidents(self, data_dir: Path, registry: CollectorRegistry) -> Incidents:
+        notifier = self._notifications.notifier
+        made = Incidents(
+            self._settings.incidents,
+            self._settings.oncall,
+            self._store.database,
+            data_dir,
+            self._clock,
+            registry,
+            outbox=self._store.outbox,
+            routing=lambda tenant: notifier.routings.of(tenant),
+            wake=self._notifications.wake,
+            external_url=self._settings.external_url,
+        )
+        self._store.finish_listeners.append(made.finished)
+        notifier.follow(made.tracker)
+        return made
+
+    async def _evidence(self, notification: Notification) -> Mapping[str, Evidence]:
+        """What goes with a message about alerts: links to answer it."""
+        return self._incidents.evidence(notification)
+
     def consumers(self) -> RecordConsumer:
         return self._log_metrics
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self._api.routes(), *self._notifications.routes()]
+        return [*self._api.routes(), *self._notifications.routes(), *self._incidents.routes()]
+
+    def endpoints(self) -> list[Endpoint]:
+        """The part of the API that describes itself in the OpenAPI document."""
+        return self._incidents.endpoints()
 
     def families(self, tenant: str, at_ns: int) -> Iterator[Family]:
         """For /metrics: log metrics, ALERTS, recorded series."""
@@ -157,10 +188,10 @@ class Alerting:
         yield from self._published.families(tenant, at_ns)
 
     def reload(self) -> bool:
-        """Read rule files and Alertmanager's configuration again, now. False: something of it can't be used, the log
-        says why, what was in force before stays so."""
-        routed = self._notifications.reload()
-        return self._reload_rules() and routed
+        """Read rule files, Alertmanager's configuration and on-call files again, now. False: something of it can't be
+        used, the log says why, what was in force before stays so."""
+        routed, planned = self._notifications.reload(), self._incidents.reload()
+        return self._reload_rules() and routed and planned
 
     def _reload_rules(self) -> bool:
         self._seen = look(self._all_globs)
@@ -192,6 +223,7 @@ class Alerting:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._notifications.run(), name="notifications")
+                tasks.create_task(self._incidents.run(), name="incidents")
                 tasks.create_task(self._keeper.run(), name="series of rules into the history")
                 tasks.create_task(self._beat.run(), name="own series into the history")
         finally:
@@ -221,6 +253,7 @@ class Alerting:
 
     def _reload_if_changed(self) -> None:
         self._notifications.reload_if_changed()
+        self._incidents.reload_if_changed()
         if look(self._all_globs) != self._seen:
             self._reload_rules()
 
@@ -260,6 +293,7 @@ def attach(collector: Collector, settings: AlertingSettings) -> Alerting:
     )
     collector.add_records(alerting.consumers())
     collector.add_routes(alerting.routes())
+    collector.add_endpoints(alerting.endpoints())
     collector.add_families(alerting.families)
     collector.add_service("alerting", alerting.run)
     return alerting

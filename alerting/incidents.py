@@ -26,6 +26,7 @@ from alerting.database import Database
 from alerting.notify.channels.model import Notification, Receipt
 from alerting.notify.outbox import SqlOutbox
 from alerting.notify.routes import Routing
+from alerting.notify.template_data import Evidence
 from alerting.rules.files import BadRules
 from alerting.rules.watch import Look, look
 from alerting.track.api import IncidentApi
@@ -44,6 +45,8 @@ LOOK_EVERY_S = 1.0
 """Escalation steps and expiries are late by this at most. A look is one read of an index."""
 COUNT_EVERY_S = 15.0
 JUDGE_EVERY_S = 300.0
+ANSWER = "Acknowledge, snooze, comment"
+"""Of the link in messages."""
 _DAY_NS = 86_400_000_000_000
 
 
@@ -70,6 +73,7 @@ class Incidents:
         self._globs = tuple(oncall)
         self._clock = clock
         self._routing = routing
+        self._external_url = external_url
         self._metrics = TrackMetrics(registry)
         self._good = Gauge(
             "deckwatch_alerting_oncall_good", "1 where the on-call files on disk are those in force.", registry=registry
@@ -115,6 +119,19 @@ class Incidents:
     def finished(self, notification: Notification, receipts: Sequence[Receipt]) -> None:
         """A message has left the outbox; part of that transaction."""
         self.tracker.finished(notification, receipts, self._clock.now_ns())
+
+    def evidence(self, notification: Notification) -> dict[str, Evidence]:
+        """A link to answer its incident with each alert that fires; none where nobody has said where people reach us."""
+        if not self._external_url:
+            return {}
+        urls: dict[str, str] = {}
+        found: dict[str, Evidence] = {}
+        ids = self.tracker.store.incidents_of(notification.tenant, [alert.fingerprint for alert in notification.firing])
+        for fingerprint, id_ in ids.items():
+            if id_ not in urls:
+                urls[id_] = self.links.incident_url(notification.tenant, id_)
+            found[fingerprint] = Evidence(links=((ANSWER, urls[id_]),))
+        return found
 
     def reload(self) -> bool:
         """Read the on-call files again, now. False: they can't be used, the log says why, the old ones stay."""

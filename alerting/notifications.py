@@ -88,6 +88,10 @@ class Notifications:
     def receivers(self) -> int:
         return self._made.receivers
 
+    def wake(self) -> None:
+        """The outbox has something new."""
+        self._deliveries.wake()
+
     def routes(self) -> list[web.RouteDef]:
         return [*self._api.routes(), *self._why.routes()]
 

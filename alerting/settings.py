@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from alerting.notify.words import Language
+from alerting.track.settings import IncidentSettings
 from deckwatch.runtime.settings import Secret
 
 
@@ -73,3 +74,7 @@ class AlertingSettings(Struct, frozen=True):
         Language, Meta(description="Of messages that no template of yours writes; alertmanager: its very own texts.")
     ] = Language.ENGLISH
     time_zone: Annotated[str, Meta(description="Of the times in messages, such as Asia/Shanghai.")] = "UTC"
+    oncall: Annotated[
+        tuple[str, ...], Meta(description="Globs of on-call files: users, schedules, escalation policies.")
+    ] = ()
+    incidents: IncidentSettings = IncidentSettings()

@@ -22,6 +22,7 @@ from collector.accounting.series import CompletenessSeries
 from collector.accounting.verify import Verifier
 from collector.api.accounting import AccountingApi
 from collector.api.dead_letters import DeadLetterApi
+from collector.api.endpoint import Endpoint
 from collector.api.federate import FederateApi
 from collector.api.logs import LogApi
 from collector.api.metrics import MetricsApi
@@ -145,6 +146,7 @@ class Collector:
         self._families: list[FamilySource] = []
         self._registries: list[CollectorRegistry] = []
         self._routes: list[web.RouteDef] = []
+        self._endpoints: list[Endpoint] = []
         self._services: list[tuple[str, Service]] = []
         self.add_service("scrub", scrub.run)
         self.add_families(self.completeness.families)
@@ -159,6 +161,10 @@ class Collector:
 
     def add_routes(self, routes: list[web.RouteDef]) -> None:
         self._routes += routes
+
+    def add_endpoints(self, endpoints: list[Endpoint]) -> None:
+        """Routes that describe themselves: they stand in the OpenAPI document."""
+        self._endpoints += endpoints
 
     def add_families(self, source: FamilySource) -> None:
         """Further series for /metrics."""
@@ -182,7 +188,7 @@ class Collector:
         app.add_routes(
             [web.get("/", self._index), web.get("/healthz", self._healthz), *self.intake.routes(), *metrics.routes()]
         )
-        further = [*self.accounting_api.endpoints(), *self.dead_letter_api.endpoints()]
+        further = [*self.accounting_api.endpoints(), *self.dead_letter_api.endpoints(), *self._endpoints]
         federate = FederateApi(self.history, self.settings.metrics.queries, self.clock)
         app.add_routes([*self.log_api.routes(further), *self.prometheus_api.routes(), *self.remote_write.routes()])
         app.add_routes(federate.routes())

@@ -15,8 +15,10 @@ import msgspec
 from alerting.notify.alert_store import SavedGroup
 from alerting.notify.alerts import AlertRecord, updated
 from alerting.notify.channels.model import Notification, Receipt
+from alerting.notify.follower import Follower, Nobody
 from alerting.notify.groups import Group, GroupId, Groups
 from alerting.notify.inhibition import Inhibitor
+from alerting.notify.message import GroupAlert
 from alerting.notify.muting import Muted, Muting
 from alerting.notify.routes import Route, Routing
 from alerting.notify.telling import Teller
@@ -51,7 +53,13 @@ class Dispatcher:
         self._held = held
         self._always = "" if tenant == DEFAULT_TENANT else TENANT_LABEL
         self._stale = False
+        self._follower: Follower = Nobody()
         self._read(now_ns)
+
+    def follow(self, follower: Follower, now_ns: int) -> None:
+        """Of what fires already, and whatever comes."""
+        self._follower = follower
+        follower.observe(self.tenant, [alert.told(now_ns) for alert in self._alerts.values()], now_ns)
 
     # What is known ------------------------------------------------------------------------------------------------
 
@@ -81,6 +89,7 @@ class Dispatcher:
         with self._store.database.transaction():
             taken = [known for alert in alerts if (known := self._take(alert, now_ns)) is not None]
             self._store.alerts.save_alerts(self.tenant, taken)
+            self._follower.observe(self.tenant, [known.told(now_ns) for known in taken], now_ns)
             self._flush_due(now_ns)
         return taken
 
@@ -154,7 +163,7 @@ class Dispatcher:
         self._inhibitor = Inhibitor(self.routing.inhibit_rules)
         self.muting = Muting(self._inhibitor, self.silences, self.routing.intervals)
         outbox = self._store.outbox(self.routing.scope)
-        self.teller = Teller(self.tenant, outbox, self._store.log, self._external_url)
+        self.teller = Teller(self.tenant, outbox, self._store.log, self._external_url, self._is_held)
         for alert in self._alerts.values():
             self._inhibitor.put(alert)
             self._join(alert, now_ns, changed=True)
@@ -198,8 +207,7 @@ class Dispatcher:
 
     def _flush(self, group: Group, now_ns: int) -> None:
         told, held = self.muting.sorted_out(group.route, self.members(group), now_ns)
-        for _, reason in held:
-            self._store.database.after_commit(partial(self._held, reason))
+        self._tell_follower(group, held, now_ns)
         integrations = self.routing.receivers[group.route.receiver] if told else ()
         outcomes = [self.teller.tell(group, integration, told, now_ns) for integration in integrations]
         enqueued = any(outcome.enqueued for outcome in outcomes)
@@ -214,6 +222,23 @@ class Dispatcher:
                 self._leave(group, alert)
         if not any(outcome.waiting for outcome in outcomes):
             self._let_go(group, now_ns)
+
+    def _tell_follower(self, group: Group, held: Sequence[tuple[AlertRecord, Muted]], now_ns: int) -> None:
+        """What is held back, and what has timed out since the last look."""
+        muted: dict[Muted, list[GroupAlert]] = {}
+        for alert, reason in held:
+            self._store.database.after_commit(partial(self._held, reason))
+            if not alert.resolved(now_ns):
+                muted.setdefault(reason, []).append(alert.told(now_ns))
+        for reason, alerts in muted.items():
+            self._follower.not_told(self.tenant, alerts, group.route.receiver, f"muted by {reason.value}", now_ns)
+        over = [alert.told(now_ns) for alert in self.members(group) if alert.resolved(now_ns)]
+        if over:
+            self._follower.observe(self.tenant, over, now_ns)
+
+    def _is_held(self, alerts: Sequence[AlertRecord], now_ns: int) -> bool:
+        """Somebody has them, or has them sleep: an unchanged group is not repeated."""
+        return bool(self._follower.held(self.tenant, [alert.told(now_ns) for alert in alerts], now_ns))
 
     def _next_look_ns(self, group: Group, now_ns: int) -> int:
         """A group that is told at once is looked at when one of its alerts times out, too."""

@@ -14,6 +14,7 @@ import msgspec
 from alerting.notify.alerts import AlertRecord
 from alerting.notify.channels.model import Notification, Receipt
 from alerting.notify.dispatch import TENANT_LABEL, Dispatcher
+from alerting.notify.follower import Follower, Nobody
 from alerting.notify.message import fingerprint
 from alerting.notify.metrics import NotifyMetrics
 from alerting.notify.routes import Routing
@@ -64,6 +65,7 @@ class Notifier:
         self._wake = wake
         self._changed = asyncio.Event()
         self._observe_at_ns = 0
+        self._follower: Follower = Nobody()
         self._dispatchers: dict[str, Dispatcher] = {}
         store.database.after_each_rollback(self._went_stale)
         store.finish_listeners.append(self._finished)
@@ -76,7 +78,16 @@ class Notifier:
 
     def dispatcher(self, tenant: str) -> Dispatcher:
         """Made where there was none: for what is to be kept."""
-        return self._dispatchers.setdefault(tenant, self.glance(tenant))
+        if tenant not in self._dispatchers:
+            self._dispatchers[tenant] = self.glance(tenant)
+            self._dispatchers[tenant].follow(self._follower, self._clock.now_ns())
+        return self._dispatchers[tenant]
+
+    def follow(self, follower: Follower) -> None:
+        """Tell it what alerts do, from those that fire already on."""
+        self._follower = follower
+        for dispatcher in self._dispatchers.values():
+            dispatcher.follow(follower, self._clock.now_ns())
 
     def glance(self, tenant: str) -> Dispatcher:
         """The tenant's dispatcher; of a tenant that has nothing one that is forgotten again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -25,7 +25,17 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Teller:
-    def __init__(self, tenant: str, outbox: SqlOutbox, log: NotificationLog, external_url: str) -> None:
+    """`is_held`: are these alerts not to be repeated now?"""
+
+    def __init__(
+        self,
+        tenant: str,
+        outbox: SqlOutbox,
+        log: NotificationLog,
+        external_url: str,
+        is_held: Callable[[Sequence[AlertRecord], int], bool],
+    ) -> None:
+        self._is_held = is_held
         self._tenant = tenant
         self._outbox = outbox
         self._log = log
@@ -60,6 +70,8 @@ class Teller:
             repeat_interval_ns=group.route.repeat_interval_ns,
             send_resolved=integration.send_resolved,
         )
+        if reason is NotifyReason.REPEAT and self._is_held(fire, now_ns):
+            reason = None
         shown = [*fire, *over] if integration.send_resolved else fire
         if reason is None or not shown:
             if spare:
