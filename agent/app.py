@@ -1,7 +1,7 @@
 """The agent, put together in the order in which data flows:
 
 discovery -> tailer -> pipe (batches, checkpoint) -> client -> collector
-          \\-> sampler, application metrics -> spool, tailed and shipped like a log
+          \\-> sampler, engine, application metrics -> spool, tailed and shipped like a log
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from agent.accounting import LogMetrics, StreamStatus, accounts, closed_status, 
 from agent.application import ApplicationMetrics
 from agent.discover.app import Discovery
 from agent.discover.finding import Finding
+from agent.engine.app import EngineMeter
 from agent.model import LogSource
 from agent.sample.app import Sampler
 from agent.sample.hierarchy import Layout, find_hierarchies
@@ -82,6 +83,7 @@ class Agent:
             clock,
             self.identity.host,
             registry=self.registry,
+            state_dir=folder,
         )
         memory = StreamMemory(known.streams if known else ())
         self.tailer = Tailer(
@@ -102,6 +104,9 @@ class Agent:
         self.application = ApplicationMetrics(
             settings, self.discovery, self.spool.append, clock, self.registry, self.measure, folder
         )
+        self.engine = EngineMeter(
+            settings.engine, settings.discover, settings.sample.tenant, self.spool.append, clock, self.registry
+        )
         self.discovery.on_change(self.pipe.sources_changed)
         self.discovery.on_event(self._take_event)
         self._clock = clock
@@ -113,11 +118,13 @@ class Agent:
         self.spool.append(event)
 
     async def keep_sampling(self) -> None:
-        """A sweep every interval, in a thread; its frames go to the spool. Late sweeps are not made up for."""
+        """A sweep every interval, in a thread; its frames go to the spool as they come. Late sweeps are not made up
+        for."""
         interval_s = self.settings.sample.interval_s
         due = self._clock.monotonic()
         while True:
-            for frame in await asyncio.to_thread(self.sampler.sweep):
+            frames = self.sampler.frames()
+            while (frame := await asyncio.to_thread(next, frames, None)) is not None:
                 self.spool.append(frame)
             now = self._clock.monotonic()
             due = max(due + interval_s, now)
@@ -166,6 +173,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> Left:
         """Until `stop`: sources end first, then the pipe drains, to a deadline."""
+        settings = self.settings
         async with asyncio.TaskGroup() as tasks:
             pipe = tasks.create_task(self.pipe.run(), name="agent-pipe")
             sources = [
@@ -173,6 +181,8 @@ class Agent:
                 tasks.create_task(self.keep_sampling(), name="agent-sampler"),
                 tasks.create_task(self.application.run(), name="agent-application"),
             ]
+            if settings.discover.docker.enabled and settings.engine.enabled:
+                sources.append(tasks.create_task(self.engine.run(), name="agent-engine"))
             await stop.wait()
             for task in sources:
                 task.cancel()

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from agent.checks.settings import CheckSettings
 from agent.discover.settings import DiscoverSettings
+from agent.engine.settings import EngineSettings
 from agent.own_metrics import OwnMetricsSettings
 from agent.sample.settings import SampleSettings
 from agent.scrape.settings import ScrapeSettings
@@ -49,6 +50,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
     )
     tail: Annotated[TailSettings, Meta(description="How log files are followed.")] = TailSettings()
     sample: Annotated[SampleSettings, Meta(description="What is measured.")] = SampleSettings()
+    engine: Annotated[EngineSettings, Meta(description="Images and volumes of the engine.")] = EngineSettings()
     scrape: Annotated[ScrapeSettings, Meta(description="Prometheus targets that are scraped.")] = ScrapeSettings()
     statsd: Annotated[StatsdSettings, Meta(description="Metrics that programs send by StatsD.")] = StatsdSettings()
     checks: Annotated[CheckSettings, Meta(description="Nagios plugins and probes.")] = CheckSettings()

@@ -54,6 +54,7 @@ class EngineLook:
         self._metrics = metrics
         self._clock = clock
         self._failures = 0
+        self._worked = False
         self.took_s = 0.0
 
     @property
@@ -67,12 +68,13 @@ class EngineLook:
         except (EngineAway, Reject) as fault:
             self._failures += 1
             self._metrics.looks.labels(self._what, "failed").inc()
-            if self._failures == 1:
-                log.warning("%s of the container engine: %s; what was known is told a while longer", self._what, fault)
+            if self._failures == 1:  # where there never was an engine, discovery has said so
+                level = logging.WARNING if self._worked else logging.INFO
+                log.log(level, "%s of the container engine: %s; it is asked again", self._what, fault)
         else:
             if self._failures:
                 log.info("%s of the container engine: told again", self._what)
-            self._failures = 0
+            self._failures, self._worked = 0, True
             self._metrics.looks.labels(self._what, "done").inc()
         self.took_s = time.monotonic() - begun
         self._metrics.seconds.labels(self._what).inc(self.took_s)
