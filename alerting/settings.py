@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -44,8 +45,9 @@ class AlertingSettings(Struct, frozen=True):
         dict[str, str], Meta(description="Labels that every alert gets when it is sent, such as the cluster.")
     ] = {}
     alertmanager_config: Annotated[
-        str, Meta(description="Alertmanager's configuration file: routes, receivers, inhibition, time intervals.")
-    ] = ""
+        Path | None,
+        Meta(description="Alertmanager's configuration file: routes, receivers, inhibition, time intervals."),
+    ] = None
     alertmanager_configs: Annotated[
         dict[str, str], Meta(description="Such files of single tenants; all others share the one above.")
     ] = {}

@@ -58,7 +58,7 @@ class Replay:
     def start(self) -> None:
         self.store = StateStore(self.folder / "alerts.sqlite")
         settings = AlertingSettings(
-            alertmanager_config=str(RECORDED / "am.yml"), external_url="http://127.0.0.1:19093", builtin_rules=False
+            alertmanager_config=RECORDED / "am.yml", external_url="http://127.0.0.1:19093", builtin_rules=False
         )
         self.notifications = Notifications(settings, self.store, self.clock, CollectorRegistry())
         self.notifier = self.notifications.notifier
