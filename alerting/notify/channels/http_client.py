@@ -15,7 +15,7 @@ import msgspec
 
 from alerting.notify.channels.http_config import HttpConfig, through_proxy, tls_context
 from alerting.notify.channels.oauth import TokenSource
-from alerting.notify.channels.secrets import SecretText, host_of, read_secret, without
+from alerting.notify.channels.secrets import SecretText, basic_auth, host_of, read_secret, without
 from deckwatch.runtime.faults import Reject, Retry
 
 USER_AGENT = "Deckwatch"
@@ -118,7 +118,7 @@ class HttpClient:
             user = config.basic_auth
             name = read_secret(user.username_file) if user.username_file else user.username
             password = SecretText(user.password, user.password_file).reveal()
-            headers["Authorization"] = aiohttp.encode_basic_auth(name, password, encoding="utf-8")
+            headers["Authorization"] = basic_auth(name, password)
         if self._tokens:
             headers["Authorization"] = f"Bearer {await self._tokens.token()}"
         return headers | request.headers
@@ -162,10 +162,8 @@ def retry_after_s(value: str | None, now_s: float) -> float | None:
     write fractions of a second too."""
     if value is None:
         return None
-    try:
-        return min(max(0.0, float(value)), MOST_RETRY_AFTER_S)
-    except ValueError:
-        pass
+    if re.fullmatch(r"\s*\d+(\.\d+)?\s*", value):
+        return min(float(value), MOST_RETRY_AFTER_S)
     try:
         wish_s = email.utils.parsedate_to_datetime(value).timestamp() - now_s
         return min(max(0.0, wish_s), MOST_RETRY_AFTER_S)

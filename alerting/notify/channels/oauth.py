@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 
 from alerting.notify.channels.http_config import OAuth2, tls_context
-from alerting.notify.channels.secrets import SecretText, host_of
+from alerting.notify.channels.secrets import SecretText, basic_auth, host_of
 from deckwatch.runtime.faults import Reject, Retry
 
 _EARLY_S = 30.0
@@ -52,7 +52,7 @@ class TokenSource:
             async with self._session.post(
                 config.token_url,
                 data=form,
-                headers={"Authorization": aiohttp.encode_basic_auth(config.client_id, self._secret.reveal())},
+                headers={"Authorization": basic_auth(config.client_id, self._secret.reveal())},
                 ssl=self._tls,
                 proxy=config.proxy_url or None,
                 allow_redirects=False,

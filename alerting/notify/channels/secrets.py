@@ -5,6 +5,7 @@ A rotated secret works at once, and a file that is missing now holds messages up
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -65,6 +66,11 @@ def secret_url(name: str, given: Secret | None, file: Path | None) -> SecretText
     if given is not None and not is_http(given.reveal()):
         raise ValueError(f"{name} must be http:// or https:// and name a host")
     return secret
+
+
+def basic_auth(name: str, password: str) -> str:
+    """The header's value, in UTF-8 (RFC 7617)."""
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
 
 
 def host_of(url: str) -> str:
