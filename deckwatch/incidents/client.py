@@ -45,7 +45,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     at: str
     by: str
-    text: str
+    message: str
 
 
 class Alert(msgspec.Struct, frozen=True):

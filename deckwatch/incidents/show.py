@@ -61,7 +61,7 @@ def detail(whole: Whole) -> Iterator[Text]:
         yield Text(f"and {len(whole.alerts) - _MOST_ALERTS} more alerts (--json has all)", style="dim")
     yield Text("")
     for entry in whole.timeline:
-        yield Text.assemble((local_time(entry.at)[:19], "dim"), f"  {one_word(entry.by)}: {plain(entry.text)}")
+        yield Text.assemble((local_time(entry.at)[:19], "dim"), f"  {one_word(entry.by)}: {plain(entry.message)}")
 
 
 def statistics_rows(rows: Sequence[Statistics]) -> list[tuple[str, ...]]:
