@@ -40,6 +40,26 @@ def check(files: tuple[Path, ...], experimental_functions: bool) -> int:
     return int(bad)
 
 
+@rules.command("check-oncall")
+@_FILES
+def check_oncall(files: tuple[Path, ...]) -> int:
+    """Check on-call files, all of them together: users, schedules, escalation policies.
+
+    Exit code 0: all are good. 1: something is wrong.
+    """
+    from alerting.answer.files import load_plan
+    from alerting.rules.files import BadRules
+
+    try:
+        plan = load_plan(map(str, files))
+    except BadRules as bad:
+        click.echo("\n".join(map(str, bad.faults)), err=True)
+        return 1
+    counts = {"users": plan.users, "schedules": plan.schedules, "escalation policies": plan.policies}
+    click.echo("found " + ", ".join(f"{what}: {len(found)}" for what, found in counts.items()))
+    return 0
+
+
 @rules.command("test")
 @_FILES
 @_EXPERIMENTAL
