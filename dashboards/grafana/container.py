@@ -100,7 +100,7 @@ def _now(made: Board) -> None:
         number(
             "OOM kills, 1 h",
             "Processes of it that the kernel killed for want of memory.",
-            Query(f"round(sum by ({BY}) (increase(container_oom_events_total{{{C}}}[1h])))", NAME),
+            Query(f"round(sum by ({BY}) (increase(container_oom_kills_total{{{C}}}[1h])))", NAME),
             steps=bad_from(1),
             width=3,
         ),

@@ -68,7 +68,7 @@ CONTAINER = (
         "the working set is 90 % of the memory limit or more; at 100 % the kernel kills.",
     ),
     Symptom(
-        "OOM-killed", _events("container_oom_events_total", _C), 1, "the kernel killed a process for memory (15 m)."
+        "OOM-killed", _events("container_oom_kills_total", _C), 1, "the kernel killed a process for memory (15 m)."
     ),
     Symptom(
         "throttled",

@@ -1,9 +1,10 @@
-"""A workload (Compose or Swarm service, Kubernetes owner, Marathon app ...): all of its containers, the odd one out."""
+"""A workload (Compose or Swarm service, Kubernetes owner, Marathon app ...): itself, over restarts and replacements of
+its containers (`workload_*`), and its containers of now, the odd one out."""
 
 from __future__ import annotations
 
 from dashboards.grafana import symptoms
-from dashboards.grafana.board import OF_SERIES_CONTAINER, WORKLOAD, Board, chosen, hosts, to_container
+from dashboards.grafana.board import OF_SERIES_CONTAINER, OF_SERIES_HOST, WORKLOAD, Board, chosen, hosts, to_container
 from dashboards.grafana.panels import RATE, RED, SHARE, Query, bad_from, graph, number, warn
 from dashboards.grafana.table import Column, figures
 
@@ -11,6 +12,16 @@ H = 'host=~"$host"'
 C = f'{H}, name!=""'
 CHOSEN = f'{H}, workload_namespace=~"$namespace", workload=~"$workload"'
 NAME = "{{host}} {{name}}"
+
+
+def _sum(metric: str, window: str = RATE, by: str = "") -> str:
+    """A second, of a counter of the workload; all its hosts together."""
+    return f"sum by ({by}) (rate({metric}{{{CHOSEN}}}{window}))"
+
+
+def _count(metric: str, by: str = "") -> str:
+    """Within the hour."""
+    return f"round(sum by ({by}) (increase({metric}{{{CHOSEN}}}[1h])))"
 
 
 def ours(expr: str) -> str:
@@ -40,8 +51,8 @@ def _events(metric: str, window: str = "1h") -> str:
 
 
 def board() -> Board:
-    namespace = f"label_values(container_info{{{H}}}, workload_namespace)"
-    workload = f'label_values(container_info{{{H}, workload_namespace=~"$namespace"}}, workload)'
+    namespace = f"label_values(workload_starts_total{{{H}}}, workload_namespace)"
+    workload = f'label_values(workload_starts_total{{{H}, workload_namespace=~"$namespace"}}, workload)'
     variables = [
         hosts(),
         chosen("namespace", "Namespace, project, stack", namespace, or_none=True),
@@ -50,10 +61,10 @@ def board() -> Board:
     made = Board(
         WORKLOAD,
         "Workload",
-        "All containers of a service: together, and which of them is the odd one out.",
+        "A service over all containers that it ever had, and which of those of now is the odd one out.",
         variables,
     )
-    for rows in (_now, _instances, _use):
+    for rows in (_now, _whole, _instances, _use):
         rows(made)
     starts = ours(f"max by (host, name) (changes(container_start_time_seconds{{{C}}}[$__interval])) > 0")
     return made.mark("Starts", starts, NAME + " started", "orange")
@@ -65,7 +76,7 @@ def _now(made: Board) -> None:
         number(
             "Running",
             "Containers of it that run.",
-            f"count({ours(f'''sum by (host, name) (container_state{{{C}, state='running'}}) > 0''')}) or vector(0)",
+            f'sum(workload_containers{{{CHOSEN}, state="running"}}) or vector(0)',
             unit="none",
             steps=((None, RED), (1, "green")),
         ),
@@ -77,18 +88,84 @@ def _now(made: Board) -> None:
         ),
         number(
             "Restarts, 1 h",
-            "By the restart policy, of all its containers.",
-            f"sum({_events('container_restarts_total')})",
+            "Containers of it that were started again after their end, by policy or by hand, removed ones included.",
+            _count("workload_restarts_total"),
             steps=warn(1, 3),
         ),
         number(
             "OOM kills, 1 h",
-            "Processes that the kernel killed for want of memory.",
-            f"sum({_events('container_oom_events_total')})",
+            "Processes that the kernel killed for want of memory, in containers that are gone too.",
+            _count("workload_oom_kills_total"),
             steps=bad_from(1),
         ),
-        number("CPU", "Cores used by all of them.", f"sum({CPU})", unit="none", decimals=2),
-        number("Memory", "Working sets of all of them.", f"sum({MEMORY})", unit="bytes"),
+        number(
+            "CPU",
+            "Cores used by all of them, short-lived ones included.",
+            _sum("workload_cpu_usage_seconds_total"),
+            unit="none",
+            decimals=2,
+        ),
+        number(
+            "Memory",
+            "Working sets of all of them.",
+            f"sum(workload_memory_working_set_bytes{{{CHOSEN}}})",
+            unit="bytes",
+        ),
+    )
+
+
+def _whole(made: Board) -> None:
+    """What no restart, replacement or short life interrupts."""
+    made.row(
+        "Over restarts and replacements",
+        graph(
+            "CPU of the whole",
+            "Cores used by all containers of it, those between two looks of the agent included.",
+            Query(_sum("workload_cpu_usage_seconds_total", by="host"), "{{host}}"),
+            unit="none",
+            stacked=True,
+            link=OF_SERIES_HOST,
+        ),
+        graph(
+            "Containers",
+            "By state. Exited ones are listed until they are removed.",
+            Query(f"sum by (state) (workload_containers{{{CHOSEN}}}) > 0", "{{state}}"),
+            unit="none",
+            stacked=True,
+        ),
+        graph(
+            "Starts and restarts",
+            "Containers started within the hour, and how many of these had run before.",
+            Query(_count("workload_starts_total"), "starts"),
+            Query(_count("workload_restarts_total"), "restarts"),
+            unit="none",
+        ),
+        graph(
+            "Ends, by reason",
+            "Within the hour. completed: exit code 0; signal: a stop, mostly; oom_killed and error need a look.",
+            Query(f"{_count('workload_exits_total', by='reason')} > 0", "{{reason}}"),
+            unit="none",
+            stacked=True,
+        ),
+        graph(
+            "Mean run",
+            "How long the containers that ended within the hour had run: of jobs their duration; for a service, "
+            "the shorter the worse.",
+            Query(
+                f"{_sum('workload_run_seconds_total', '[1h]')} / ({_sum('workload_exits_total', '[1h]')} > 0)", "run"
+            ),
+            unit="s",
+        ),
+        graph(
+            "Network and disk of the whole",
+            "Bytes received and read (above), sent and written (below); each shared network once.",
+            Query(_sum("workload_network_receive_bytes_total"), "network in"),
+            Query(_sum("workload_network_transmit_bytes_total"), "network out"),
+            Query(_sum("workload_fs_reads_bytes_total"), "disk in"),
+            Query(_sum("workload_fs_writes_bytes_total"), "disk out"),
+            unit="Bps",
+            below=".* out",
+        ),
     )
 
 
@@ -105,7 +182,7 @@ def _instances(made: Board) -> None:
                 Column("Memory", MEMORY, "bytes"),
                 Column("Of its limit", OF_MEMORY, "percentunit", SHARE),
                 Column("Restarts, 1 h", _events("container_restarts_total"), "none", warn(1, 3)),
-                Column("OOM kills, 1 h", _events("container_oom_events_total"), "none", bad_from(1)),
+                Column("OOM kills, 1 h", _events("container_oom_kills_total"), "none", bad_from(1)),
                 Column(
                     "Up for",
                     ours(f"max by (host, name) (time() - container_start_time_seconds{{{C}}})"),

@@ -35,12 +35,16 @@ GIVEN = {"__rate_interval": "1m", "__interval": "15s", "__range": "5m"}
 
 NOT_HERE = {
     "container_network": "the engine of the tests gives containers no network of their own",
+    "workload_network": "the engine of the tests gives containers no network of their own",
+    "workload_fs": "the kernel counted no I/O for these cgroups (its blkio files say 0, or there are none)",
     "container_fs": "the kernel counted no I/O for these cgroups (its blkio files say 0, or there are none)",
     "container_memory_kernel_usage": "the kernel doesn't tell it under this cgroup version",
     "container_memory_swap": "no swap accounting in this kernel",
     "container_pressure": "the kernel has no PSI of cgroups",
     "node_pressure": "the kernel has no PSI",
     "node_nf_conntrack": "connection tracking isn't loaded",
+    "container_volume_size": "the engine has no volumes",
+    "container_build_cache": "the engine tells of no build cache",
     "node_disk": "no disk that the kernel counts for (a container's own)",
 }
 """Beginning of a metric's name -> why there may be no series of it on a machine."""
@@ -82,7 +86,9 @@ class Filled:
         return rows
 
     def has(self, metric: str) -> bool:
-        return bool(self.ask("/api/v1/query", query=f"count({metric})")["data"]["result"])
+        """Of the workload that is looked at: others may come and go on this machine meanwhile."""
+        scope = f'{{workload="{CHOSEN["workload"]}"}}' if metric.startswith("workload_") else ""
+        return bool(self.ask("/api/v1/query", query=f"count({metric}{scope})")["data"]["result"])
 
     def may_be_empty(self, asked: Asked) -> bool:
         if (asked.uid, asked.title) in QUIET:

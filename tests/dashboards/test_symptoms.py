@@ -23,7 +23,7 @@ CONTAINER: dict[str, tuple[Numbers, Numbers]] = {  # symptom -> (sick, well)
         {"container_memory_working_set_bytes": (95 * MIB, 0), "container_spec_memory_limit_bytes": (100 * MIB, 0)},
         {"container_memory_working_set_bytes": (50 * MIB, 0), "container_spec_memory_limit_bytes": (100 * MIB, 0)},
     ),
-    "OOM-killed": ({"container_oom_events_total": (3, 1 / 300)}, {"container_oom_events_total": (3, 0)}),
+    "OOM-killed": ({"container_oom_kills_total": (3, 1 / 300)}, {"container_oom_kills_total": (3, 0)}),
     "throttled": (
         {"container_cpu_cfs_periods_total": (0, 10), "container_cpu_cfs_throttled_periods_total": (0, 4)},
         {"container_cpu_cfs_periods_total": (0, 10), "container_cpu_cfs_throttled_periods_total": (0, 1)},
