@@ -35,13 +35,14 @@ from alerting.rules.logmetrics import LogMetrics
 from alerting.rules.model import RuleSet
 from alerting.rules.published import Published
 from alerting.rules.schedule import Schedule
-from alerting.rules.sources import LiveSource, NewestAsLive, RuleSource
+from alerting.rules.sources import KnownAlone, LiveSource, NewestAsLive, RuleSource
 from alerting.rules.state import Surroundings
 from alerting.rules.watch import Look, look
 from alerting.settings import AlertingSettings
 from alerting.state_store import StateStore
 from collector.api.endpoint import Endpoint
 from collector.app import Collector
+from collector.metrics.backend.joined import Joined
 from collector.metrics.families import Family
 from collector.metrics.head import Head
 from collector.metrics.own import OwnSeries
@@ -76,16 +77,18 @@ class Alerting:
         queries: PromqlSettings = PromqlSettings(),  # noqa: B008 - frozen
         replayed: Callable[[], bool] = lambda: True,
         newest: Iterable[Newest] = (),
+        far: Callable[[str], SeriesSource | None] = lambda tenant: None,
     ) -> None:
-        """`history` answers for the samples of a tenant, `keep` adds to it; `newest`: further series of which only the
-        values of now are known. `replayed`: have the consumers seen again what the journal held at the start? Raises
-        Unusable: faults in rule files or receivers (all of them at once), a database that can't be used."""
+        """`history` answers for the samples of a tenant, `keep` adds to it; `far`: another storage that has all but
+        what is made here; `newest`: further series of which only the values of now are known. `replayed`: have the
+        consumers seen again what the journal held at the start? Raises Unusable: faults in rule files or receivers
+        (all of them at once), a database that can't be used."""
         self._settings = settings
         self._globs = (*settings.rules, *rules_globs)
         self._all_globs = (*self._globs, *((BUILTIN,) if settings.builtin_rules else ()))
         self._head = head
         self._clock = clock
-        self._history = history
+        self._history = self._joined(history, far)
         self._store = StateStore(data_dir / "alerts.sqlite")
         try:
             self._notifications = Notifications(settings, self._store, clock, registry, evidence=self._evidence)
@@ -106,14 +109,10 @@ class Alerting:
         self._keeper = Keeper(keep, clock, registry)
         own = (head, *newest)
         self._beat = Beat(own, self._log_metrics, self._keeper, clock, head.tenants)
-        agents = QuietAgents(head, history, self._makes, started_ns=clock.now_ns())
-        self._live: tuple[LiveSource, ...] = (
-            self._log_metrics,
-            self._published,
-            *(NewestAsLive(each) for each in own),
-            agents,
-            Replay(replayed),
-        )
+        agents = QuietAgents(head, self._history, self._makes, started_ns=clock.now_ns())
+        made: tuple[LiveSource, ...] = (self._log_metrics, self._published, *(NewestAsLive(each) for each in own))
+        self._live: tuple[LiveSource, ...] = (*made, agents, Replay(replayed))
+        self._shown = tuple(KnownAlone(each) for each in made)
         self._evaluator = Evaluator(
             self._source,
             self._store,
@@ -145,6 +144,21 @@ class Alerting:
 
     def _source(self, tenant: str, at_ms: int) -> RuleSource:
         return RuleSource(tenant, self._history(tenant), self._live, at_ms)
+
+    def newest(self, tenant: str, stored: SeriesSource, at_ms: int) -> SeriesSource:
+        """For queries: what is newer than the history, as rules see it."""
+        return RuleSource(tenant, stored, self._shown, at_ms)
+
+    def _joined(
+        self, history: Callable[[str], SeriesSource], far: Callable[[str], SeriesSource | None]
+    ) -> Callable[[str], SeriesSource]:
+        def stored(tenant: str) -> SeriesSource:
+            other = far(tenant)
+            if other is None:
+                return history(tenant)
+            return Joined(other, history(tenant), lambda name: self._makes(tenant, name))
+
+        return stored
 
     def _makes(self, tenant: str, name: str) -> bool:
         """Is a series of that name made here?"""
@@ -290,7 +304,9 @@ def attach(collector: Collector, settings: AlertingSettings) -> Alerting:
         queries=collector.settings.metrics.queries,
         replayed=lambda: collector.store.snapshot().newest_seq >= held_seq,
         newest=(collector.completeness, OwnSeries(collector.registry, host=platform.node())),
+        far=collector.far,
     )
+    collector.prometheus_api.add_newest(alerting.newest)
     collector.add_records(alerting.consumers())
     collector.add_routes(alerting.routes())
     collector.add_endpoints(alerting.endpoints())

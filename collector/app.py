@@ -34,15 +34,21 @@ from collector.intake.journal import Journal
 from collector.intake.journal_file import Entry, Kind
 from collector.intake.positions import Positions
 from collector.intake.record import decode_moves
+from collector.metrics.backend.client import Backend
+from collector.metrics.backend.source import far_source
 from collector.metrics.exposition import Exposition, FamilySource
 from collector.metrics.head import Head
+from collector.metrics.kinds import all_abouts
 from collector.metrics.lograte import LogRates
+from collector.metrics.promql.source import SeriesSource
 from collector.metrics.remote.metadata import Metadata
+from collector.metrics.remote.out import RemoteWriteOut
+from collector.metrics.scrapes import ScrapePools
 from collector.metrics.tsdb.store import SampleStore
 from collector.parse.parser import Parser
 from collector.pipeline import Pipeline
 from collector.records import RecordConsumer
-from collector.settings import CollectorSettings
+from collector.settings import CollectorSettings, MetricsSettings
 from collector.store.embedded.metrics import StoreMetrics
 from collector.store.embedded.scrub import Scrub
 from collector.store.embedded.search import EmbeddedSearch
@@ -130,9 +136,25 @@ class Collector:
         self.remote_write = RemoteWriteApi(
             self.pipeline, self.metadata, settings.metrics.remote_write_in, clock, self.registry
         )
-        self.prometheus_api = PrometheusApi(self.history, settings.metrics.queries, clock, self.metadata)
+        self.remote_write_out = RemoteWriteOut(
+            settings.metrics.remote_write,
+            self.history,
+            folder / "remote-write",
+            lambda: self.pipeline.keep_samples((), durable=True),
+            lambda tenant: all_abouts(self.metadata.of(tenant)),
+            clock,
+            self.registry,
+            keep_days=settings.metrics.history.keep_days,
+        )
+        self.backend = _backend(settings.metrics)
+        self.scrapes = ScrapePools(clock)
+        self.prometheus_api = PrometheusApi(
+            self.history, settings.metrics.queries, clock, self.metadata, self.backend, self.scrapes
+        )
         self.log_rates = LogRates(clock)
         self.pipeline.add_samples(self.head)
+        self.pipeline.add_samples(self.metadata)
+        self.pipeline.add_samples(self.scrapes)
         self.pipeline.on_frame(self.log_rates.take)
         self.search = EmbeddedSearch(self.store, self.pipeline.pending_bytes)
         self.gaps = Gaps(self.store.manifest, self.pipeline.pending_gaps, self.pipeline.account_of, self.search)
@@ -153,6 +175,7 @@ class Collector:
         self.add_service("gaps", self.completeness.follow)
         self.add_service("accounts", self.completeness.settle)
         self.add_service("metadata", self.remote_write.keep_metadata)
+        self.add_service("remote write", self.remote_write_out.run)
 
     # What others plug in ---------------------------------------------------------------------------------------
 
@@ -174,6 +197,12 @@ class Collector:
         """A coroutine that runs as long as the collector; it is cancelled when all else has stopped."""
         self._services.append((name, service))
 
+    def far(self, tenant: str) -> SeriesSource | None:
+        """The other storage, where one is configured and has that tenant."""
+        if self.backend is None or not self.backend.serves(tenant):
+            return None
+        return far_source(self.backend, tenant, self.settings.metrics.queries.lookback_s)
+
     # Life ------------------------------------------------------------------------------------------------------
 
     def application(self, env: Mapping[str, str]) -> web.Application:
@@ -183,13 +212,13 @@ class Collector:
             client_max_size=self.settings.intake.max_body_bytes + 1024,
             middlewares=[guard(token, insecure=self.settings.insecure)],
         )
-        exposition = Exposition(self.head, [self.registry, *self._registries], self._families)
+        exposition = Exposition(self.head, [self.registry, *self._registries], self._families, metadata=self.metadata)
         metrics = MetricsApi(self.head, exposition, self.clock, self.log_rates.per_second)
         app.add_routes(
             [web.get("/", self._index), web.get("/healthz", self._healthz), *self.intake.routes(), *metrics.routes()]
         )
         further = [*self.accounting_api.endpoints(), *self.dead_letter_api.endpoints(), *self._endpoints]
-        federate = FederateApi(self.history, self.settings.metrics.queries, self.clock)
+        federate = FederateApi(self.history, self.settings.metrics.queries, self.clock, self.backend)
         app.add_routes([*self.log_api.routes(further), *self.prometheus_api.routes(), *self.remote_write.routes()])
         app.add_routes(federate.routes())
         app.add_routes(self._routes)
@@ -231,6 +260,8 @@ class Collector:
             await self.journal.close()
             self.pipeline.close()
             self.prometheus_api.close()
+            if self.backend is not None:
+                await self.backend.close()
             self.history.close()
             self.search.close()
             self.store.close()
@@ -253,8 +284,19 @@ class Collector:
         return DrainReport(drained, self.pipeline.record_count, 0 if drained else self.store.hot_text_bytes)
 
 
+def _backend(settings: MetricsSettings) -> Backend | None:
+    if settings.backend is None:
+        return None
+    if not settings.remote_write:
+        log.warning(
+            "queries and rules ask %s, and nothing is sent there: configure collector.metrics.remote_write, unless"
+            " somebody else brings it the samples", settings.backend.url,
+        )  # fmt: skip
+    return Backend(settings.backend)
+
+
 def _registry() -> CollectorRegistry:
-    registry = CollectorRegistry()
+    registry = CollectorRegistry(auto_describe=True)  # so that process_* can be asked for by name
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)

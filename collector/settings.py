@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from collector.intake.settings import IntakeSettings
+from collector.metrics.backend.settings import BackendSettings
 from collector.metrics.promql.settings import PromqlSettings
-from collector.metrics.remote.settings import RemoteWriteInSettings
+from collector.metrics.remote.settings import RemoteWriteInSettings, RemoteWriteSettings
 from collector.metrics.tsdb.settings import HistorySettings
 from collector.parse.settings import ParseSettings
 from collector.store.embedded.settings import EmbeddedStoreSettings
@@ -26,7 +27,20 @@ class MetricsSettings(msgspec.Struct, frozen=True):
     remote_write_in: Annotated[RemoteWriteInSettings, Meta(description="What senders of remote write may do.")] = (
         RemoteWriteInSettings()
     )
+    remote_write: Annotated[
+        tuple[RemoteWriteSettings, ...],
+        Meta(description="Receivers of all samples, each as under remote_write in prometheus.yml."),
+    ] = ()
+    backend: Annotated[
+        BackendSettings | None,
+        Meta(description="Another storage that answers queries, and that rules read; unset: the embedded history."),
+    ] = None
     queries: Annotated[PromqlSettings, Meta(description="Limits of PromQL queries.")] = PromqlSettings()
+
+    def __post_init__(self) -> None:
+        keys = [receiver.key for receiver in self.remote_write]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ValueError(f"remote_write: {twice[0]} is there twice; give each receiver a name of its own")
 
 
 class CollectorSettings(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from agent.scrape.table import Count, SeriesTable
 from agent.scrape.target import Target
-from deckwatch.wire.model import Column, Labels, Samples
+from deckwatch.wire.model import Column, Description, Labels, Samples
 from deckwatch.wire.model import Target as Measured
 
 REPORT = (
@@ -47,10 +47,16 @@ def series_labels(target: Target) -> Labels:
 
 
 def scrape_frames(
-    target: Target, tenant: str, ts_ns: int, report: Report, table: SeriesTable, parts_before: int
+    target: Target,
+    tenant: str,
+    ts_ns: int,
+    report: Report,
+    table: SeriesTable,
+    parts_before: int,
+    about: tuple[Description, ...] = (),
 ) -> list[Samples]:
     """Complete: what the scrape before, of `parts_before` frames, had and this one lacks has ended, all of it where the
-    target is down."""
+    target is down. `about` goes with the first."""
     columns: list[tuple[Column, ...]] = [REPORT]
     values = [_report(report)]
     if report.up:
@@ -60,6 +66,8 @@ def scrape_frames(
         _frame(target, tenant, ts_ns, part, columns[at : at + BLOCKS_PER_FRAME], values[at : at + BLOCKS_PER_FRAME])
         for part, at in enumerate(range(0, len(columns), BLOCKS_PER_FRAME))
     ]
+    if about:
+        frames[0] = msgspec.structs.replace(frames[0], about=about)
     return frames + ending_frames(target, tenant, ts_ns, range(len(frames), parts_before))
 
 

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from agent.scrape.find.discovery import Discovery, Looker
 from agent.scrape.loop import Emit, JobContext, Room, TargetLoop
 from agent.scrape.metrics import ScrapeMetrics
+from agent.scrape.pool import LOOK_S, Telling, least_known, pool_frames
 from agent.scrape.settings import JobSettings, ScrapeSettings
 from agent.scrape.table import SeriesRules
-from agent.scrape.target import Found, Target, distinct, job_defaults, make_target
+from agent.scrape.target import Found, Target, discovered, distinct, job_defaults, make_target
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.durations import size_bytes
 from deckwatch.runtime.faults import Reject
 from deckwatch.runtime.http_client import HttpClient
+from deckwatch.wire.model import Labels
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ class Job:
         self._changed = asyncio.Event()
         self._loops: dict[str, tuple[TargetLoop, asyncio.Task[None]]] = {}
         self._told: Count[str] = Count()
+        self._dropped: list[Labels] = []  # as discovered
+        self._telling = Telling()
 
     @property
     def loops(self) -> list[TargetLoop]:
@@ -86,6 +90,7 @@ class Job:
             async with asyncio.TaskGroup() as tasks:
                 for looker in self._lookers:
                     tasks.create_task(looker.run(), name=f"scrape {self.job.job_name}: discovery")
+                tasks.create_task(self._tell_targets(), name=f"scrape {self.job.job_name}: targets")
                 while True:
                     await self._changed.wait()
                     self._changed.clear()
@@ -100,24 +105,29 @@ class Job:
         """What is to be scraped now; the rest is counted by its reason, which is logged when it changes."""
         found = [one for looker in self._lookers for one in looker.found]
         left_out: Count[str] = Count()
+        self._dropped = []
         targets = distinct(target for one in found if (target := self._target(one, left_out)) is not None)
         most = min(self.job.target_limit or len(targets), max(0, self._places.left(self.job.job_name)))
         if len(targets) > most:
             left_out[OVER_LIMIT] = len(targets) - most
             kept = [key for key in self._loops if key in targets] + [key for key in targets if key not in self._loops]
+            self._dropped += [targets[key].discovered for key in kept[most:]]
             targets = {key: targets[key] for key in kept[:most]}
         self._places.take(self.job.job_name, len(targets))
         self._tell(len(targets), left_out)
         return targets
 
     def _target(self, found: Found, left_out: Count[str]) -> Target | None:
+        target = None
         try:
-            return make_target(found, self.job, self._defaults)
+            target = make_target(found, self.job, self._defaults)
         except Reject as fault:
             left_out[INVALID] += 1
             if left_out[INVALID] == 1 and not self._told[INVALID]:
                 log.warning("job %s: a target is left out: %s", self.job.job_name, fault)
-            return None
+        if target is None:
+            self._dropped.append(discovered(found, self._defaults))
+        return target
 
     def _tell(self, targets: int, left_out: Count[str]) -> None:
         if left_out[OVER_LIMIT] and not self._told[OVER_LIMIT]:
@@ -129,6 +139,15 @@ class Job:
         self._metrics.targets.labels(self.job.job_name).set(targets)
         for reason in (INVALID, OVER_LIMIT):
             self._metrics.left_out.labels(self.job.job_name, reason).set(left_out[reason])
+
+    async def _tell_targets(self) -> None:
+        """The collector knows of them what stands here."""
+        while True:
+            await self._clock.sleep(LOOK_S)
+            known = least_known([loop.known() for loop in self.loops], self._dropped)
+            if self._telling.is_due(known, self._clock.monotonic()):
+                for frame in pool_frames(self.job.job_name, self._context.tenant, self._clock.now_ns(), known):
+                    self._context.emit(frame)
 
     def _follow(self, targets: dict[str, Target], tasks: asyncio.TaskGroup) -> None:
         for key in [key for key in self._loops if key not in targets]:

@@ -17,7 +17,7 @@ from agent.scrape.target import Target
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Reject
 from deckwatch.runtime.http_client import HttpClient
-from deckwatch.wire.model import Samples
+from deckwatch.wire.model import Samples, ScrapeTarget
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +107,12 @@ class TargetLoop:
             samples=self._last.count.kept,
         )
 
+    def known(self) -> ScrapeTarget:
+        """As the collector is told of it."""
+        target = self.target
+        labels = series_labels(target)
+        return ScrapeTarget(target.url, target.discovered, labels, target.interval_s, target.timeout_s, self.trouble)
+
     def end(self) -> None:
         """Tell that nobody scrapes it any more."""
         parts = range(self._parts)
@@ -131,7 +137,8 @@ class TargetLoop:
         context.metrics.duplicates.labels(context.name).inc(count.duplicates)
         report = Report(outcome is Outcome.OK, self._clock.monotonic() - begun, count)
         self._scraped_ns, self._last = ts_ns, report
-        frames = scrape_frames(self.target, context.tenant, ts_ns, report, self._table, self._parts)
+        about = self._table.descriptions.to_tell(self._table.names, begun) if report.up else ()
+        frames = scrape_frames(self.target, context.tenant, ts_ns, report, self._table, self._parts, about)
         for frame in frames:
             context.emit(frame)
         self._parts = sum(1 for frame in frames if frame.targets)

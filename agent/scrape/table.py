@@ -7,17 +7,21 @@ changes the last block only.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
-from math import nan
 
 import msgspec
 
+from agent.scrape.describing import Descriptions
 from agent.scrape.exposition import end_of_openmetrics, read_line, read_series, read_value, shown
 from agent.series_frame import BLOCK_COLUMNS
 from deckwatch.runtime.faults import Reject
 from deckwatch.runtime.relabel import Rule, relabel
-from deckwatch.wire.model import Column
+from deckwatch.wire.model import MEASURED_NAN_BITS, Column
 
+ABSENT = float("nan")
+"""Stands for a series that an answer lacks; this very object: a NaN that was scraped is another one."""
+MEASURED_NAN: float = struct.unpack("<d", struct.pack("<Q", MEASURED_NAN_BITS))[0]
 _DROPPED = -1
 _LEAST_DEAD = 256
 """Columns of vanished series that are kept in any case; beyond it they are cleared when they outnumber the living."""
@@ -60,6 +64,7 @@ class SeriesTable:
         self._columns: list[Column] = []
         self._blocks: list[tuple[Column, ...]] = []
         self._values: list[float] = []
+        self.descriptions = Descriptions()
         self._crowded = False  # with series that are gone
 
     def __len__(self) -> int:
@@ -69,9 +74,11 @@ class SeriesTable:
         """Raises Reject: nothing of this answer counts then."""
         before, self._values = self._values, []
         try:
-            count = self._read(_text(body, openmetrics=openmetrics), before, room)
+            comments: list[str] = []
+            count = self._read(_text(body, openmetrics=openmetrics), before, room, comments)
+            self.descriptions.take(comments, openmetrics=openmetrics)
         except Reject as fault:
-            self._values = [nan] * len(self._columns)
+            self._values = [ABSENT] * len(self._columns)
             self._crowded = isinstance(fault, LimitReached)
             raise
         return count
@@ -86,7 +93,7 @@ class SeriesTable:
         return [*self._blocks, rest] if rest else list(self._blocks)
 
     def values(self) -> list[list[float]]:
-        """Of the last answer, in the blocks of `columns`; NaN: not in it."""
+        """Of the last answer, in the blocks of `columns`; NaN: not in it, but for MEASURED_NAN_BITS."""
         return [self._values[at : at + BLOCK_COLUMNS] for at in range(0, len(self._values), BLOCK_COLUMNS)]
 
     def clear(self) -> None:
@@ -96,11 +103,14 @@ class SeriesTable:
         self._blocks.clear()
         self._values = []
 
-    def _read(self, text: str, before: list[float], room: Callable[[int], bool]) -> Count:
-        values = self._values = [nan] * len(self._columns)
+    def _read(self, text: str, before: list[float], room: Callable[[int], bool], comments: list[str]) -> Count:
+        values = self._values = [ABSENT] * len(self._columns)
         places, scraped, kept, duplicates = self._places, 0, 0, 0
         for number, line in enumerate(text.split("\n"), 1):
-            if not line or line[0] == "#" or (line[0] in " \t\r" and not line.strip()):
+            if not line or (line[0] in " \t\r" and not line.strip()):
+                continue
+            if line[0] == "#":
+                comments.append(line)
                 continue
             scraped += 1
             series, _, number_text = line.rpartition(" ")
@@ -115,10 +125,10 @@ class SeriesTable:
             if place == _DROPPED:
                 continue
             kept += 1
-            if values[place] == values[place]:  # not NaN: it has come already
+            if values[place] is not ABSENT:
                 duplicates += 1
             else:
-                values[place] = value
+                values[place] = value if value == value else MEASURED_NAN
         if self._rules.sample_limit and kept > self._rules.sample_limit:
             raise LimitReached(f"{kept} samples are more than sample_limit {self._rules.sample_limit}")
         added = _added(before, values)
@@ -146,7 +156,7 @@ class SeriesTable:
                 )
             place = self._by_column[column] = len(self._columns)
             self._columns.append(column)
-            self._values.append(nan)
+            self._values.append(ABSENT)
         self._places[series] = _DROPPED if place is None else place
         return self._places[series]
 
@@ -187,6 +197,10 @@ class SeriesTable:
         if len(self._columns) > 2 * living or len(self._places) > 4 * living + len(self._columns):
             self._crowded = True
 
+    def names(self) -> frozenset[str]:
+        """Of the metrics that have a series."""
+        return frozenset(column.name for column in self._columns)
+
     def tidy(self) -> None:
         """Called when the values have been handed on."""
         if self._crowded:
@@ -220,5 +234,5 @@ def _text(body: bytes, *, openmetrics: bool) -> str:
 
 
 def _added(before: list[float], now: list[float]) -> int:
-    padded = before + [nan] * (len(now) - len(before))
-    return sum([old != old and new == new for old, new in zip(padded, now, strict=True)])  # NaN is no number's equal
+    padded = before + [ABSENT] * (len(now) - len(before))
+    return sum([old is ABSENT and new is not ABSENT for old, new in zip(padded, now, strict=True)])

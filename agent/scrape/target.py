@@ -38,6 +38,7 @@ class Target(msgspec.Struct, frozen=True):
     soft: Labels  # likewise, but a series' own label of that name beats them
     interval_s: float
     timeout_s: float
+    discovered: Labels = ()  # before relabelling
 
     @property
     def key(self) -> str:
@@ -95,7 +96,14 @@ def make_target(found: Found, job: JobSettings, defaults: JobDefaults) -> Target
         soft=tuple(sorted(soft.items())),
         interval_s=interval_s,
         timeout_s=timeout_s,
+        discovered=discovered(found, defaults),
     )
+
+
+def discovered(found: Found, defaults: JobDefaults) -> Labels:
+    """What relabelling begins with."""
+    given = {**defaults.labels, **dict(found.labels)}
+    return tuple(sorted((name, value) for name, value in given.items() if value))
 
 
 def _path(labels: Mapping[str, str]) -> str:

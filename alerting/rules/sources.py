@@ -65,6 +65,16 @@ class NewestAsLive:
         return Live(tuple(LivePoints(sample.labels, (now_ms,), (sample.value,)) for sample in vector.samples))
 
 
+class KnownAlone:
+    """What is unknown is of no concern to whoever only looks: he is shown what the history has."""
+
+    def __init__(self, source: LiveSource) -> None:
+        self._source = source
+
+    def live(self, tenant: str, selector: Selector, start_ms: int, end_ms: int, now_ms: int) -> Live:
+        return Live(self._source.live(tenant, selector, start_ms, end_ms, now_ms).points)
+
+
 class RuleSource:
     """A SeriesSource of one tenant at one time of evaluation. What is asked for twice is looked up once."""
 

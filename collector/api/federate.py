@@ -15,8 +15,11 @@ import numpy as np
 from aiohttp import web
 
 from collector.api.connection import for_client
+from collector.api.prometheus_backend import federated
 from collector.api.prometheus_parameters import Parameters
+from collector.metrics.backend.client import Backend
 from collector.metrics.families import TextFormat, label_text, number
+from collector.metrics.promql.answer import STATUS
 from collector.metrics.promql.faults import QueryError
 from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.promql.source import STALE, Selection
@@ -37,7 +40,10 @@ Newest = tuple[Labels, int, float]
 
 
 class FederateApi:
-    def __init__(self, store: SampleStore, settings: PromqlSettings, clock: Clock) -> None:
+    def __init__(
+        self, store: SampleStore, settings: PromqlSettings, clock: Clock, backend: Backend | None = None
+    ) -> None:
+        self._backend = backend
         self._store = store
         self._settings = settings
         self._clock = clock
@@ -49,11 +55,13 @@ class FederateApi:
     async def federate(self, request: web.Request) -> web.Response:
         given = Parameters(request.query.items())
         try:
+            if self._backend is not None and self._backend.serves(given.tenant):
+                return await federated(self._backend, given, request)
             selectors = given.selectors()
             tenant = self._store.tenant(given.tenant)
             body = await for_client(request, self._rendered(tenant, selectors)) if tenant else b""
         except QueryError as fault:
-            return web.Response(status=400, text=f"{fault}\n")
+            return web.Response(status=STATUS[fault.kind], text=f"{fault}\n")
         except Reject as fault:
             return web.Response(status=500, text=f"{fault}\n")
         except ConnectionResetError:

@@ -1,9 +1,10 @@
-"""The OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.0), made from the endpoints that are served."""
+"""The OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.0), made from what is served: endpoints say all of
+themselves, Prometheus' paths are described in prometheus_openapi.py, of any other route its own docstring is told."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from aiohttp import web
 
 import deckwatch
 from collector.api.endpoint import JSON, Arguments, Endpoint, Parameter
+from collector.api.openapi_routes import route_operation
 
 PATH = "/api/v1/openapi.json"
 
@@ -26,11 +28,12 @@ _ERROR = {
 }
 
 
-def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+def document(endpoints: Sequence[Endpoint], routes: Iterable[web.AbstractRoute] = ()) -> dict[str, Any]:
+    """`routes`: all that are served, those of the endpoints among them."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "Deckwatch collector", "version": deckwatch.__version__},
-        "paths": _paths(endpoints),
+        "paths": _paths(endpoints, routes),
         "components": {
             "schemas": {"Error": _ERROR},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -39,18 +42,22 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     }
 
 
-def _paths(endpoints: Sequence[Endpoint]) -> dict[str, dict[str, Any]]:
+def _paths(endpoints: Sequence[Endpoint], routes: Iterable[web.AbstractRoute]) -> dict[str, dict[str, Any]]:
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    for route in routes:
+        path, method = route.resource.canonical if route.resource else "", route.method.lower()
+        if path and method != "head":  # every GET has its HEAD
+            paths.setdefault(path, {}).setdefault(method, route_operation(path, method, route.handler))
     return paths
 
 
 def endpoint(others: Sequence[Endpoint]) -> Endpoint:
-    """The endpoint that serves the document of `others` and itself."""
+    """The endpoint that serves the document of `others`, itself, and whatever else its application serves."""
 
-    async def serve(_arguments: Arguments) -> web.Response:
-        return web.json_response(document([*others, own]))
+    async def serve(arguments: Arguments) -> web.Response:
+        return web.json_response(document([*others, own], arguments.request.app.router.routes()))
 
     own = Endpoint(
         path=PATH,

@@ -6,10 +6,8 @@ codes; GET and POST (form) alike. One further parameter: `tenant`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any, TypeVar
 
@@ -20,9 +18,13 @@ from aiohttp import web
 import deckwatch
 from collector.api.connection import for_client
 from collector.api.prometheus_answers import TRUNCATED, encoded, failure, json_body, names, success
+from collector.api.prometheus_backend import FETCHED, POSTED, forwarded
 from collector.api.prometheus_parameters import MAX_TIME_MS, MIN_TIME_MS, Parameters, label_name
 from collector.api.prometheus_stats import QueryStats
-from collector.api.prometheus_targets import active_targets, pools
+from collector.api.prometheus_targets import active_targets, dropped_targets, pools
+from collector.api.query_turns import QueryTurns
+from collector.metrics.backend.client import Backend
+from collector.metrics.kinds import all_abouts
 from collector.metrics.promql.engine import evaluate
 from collector.metrics.promql.faults import ErrorType, QueryError
 from collector.metrics.promql.parser import parse
@@ -30,21 +32,27 @@ from collector.metrics.promql.printer import to_text
 from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.promql.source import SeriesSource
 from collector.metrics.promql.tree_answer import tree
-from collector.metrics.remote.metadata import About, Metadata
+from collector.metrics.remote.metadata import Metadata
+from collector.metrics.scrapes import Heard, ScrapePools
 from collector.metrics.selector import NAME_LABEL
 from collector.metrics.tsdb.store import SampleStore
 from collector.metrics.tsdb.tenant import Tenant
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Reject
-from deckwatch.wire.metrics_catalogue import CATALOGUE
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Handler = Callable[[Parameters, web.Request], Awaitable[web.Response]]
 
+NewestOnTop = Callable[[str, SeriesSource, int], SeriesSource]
+"""(tenant, the history, Unix ms) -> it, with what is newer: log metrics, alerts and our own get into it every 15 s."""
+_LIVE_MS = 15_000
+"""An instant query of so little before or after now is about now."""
+
 WORKERS = 4
-"""Queries at a time; others wait for their turn, and their timeout counts from its beginning."""
+"""Queries at a time, and as many slow ones beside them; others wait for their turn, and their timeout counts from its
+beginning."""
 
 _TSDB_ROWS = 10  # of each of status/tsdb's lists, as Prometheus has it
 
@@ -54,18 +62,32 @@ COMPATIBLE_WITH = "3.5.0"
 
 class PrometheusApi:
     def __init__(
-        self, store: SampleStore, settings: PromqlSettings, clock: Clock, metadata: Metadata | None = None
+        self,
+        store: SampleStore,
+        settings: PromqlSettings,
+        clock: Clock,
+        metadata: Metadata | None = None,
+        backend: Backend | None = None,
+        scrapes: ScrapePools | None = None,
     ) -> None:
-        """`metadata`: what senders of remote write say about their metrics."""
+        """`metadata`: what agents and senders of remote write say about their metrics; `scrapes`: what agents say of
+        their targets. `backend` answers instead of `store`."""
+        self._backend = backend
+        self._scrapes = scrapes
         self._metadata = metadata
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="promql")
+        self._turns = QueryTurns(WORKERS, "promql")
         self._waiting = 0  # the ones being answered among them
+        self._newest: NewestOnTop = lambda tenant, stored, at_ms: stored
+
+    def add_newest(self, newest: NewestOnTop) -> None:
+        """Before anybody asks."""
+        self._newest = newest
 
     def close(self) -> None:
-        self._workers.shutdown(cancel_futures=True)
+        self._turns.close()
 
     def routes(self) -> list[web.RouteDef]:
         asked: dict[str, Handler] = {
@@ -77,7 +99,7 @@ class PrometheusApi:
             "labels": self.labels,
         }
         routes = [
-            web.route(method, f"/api/v1/{path}", _answering(handler))
+            web.route(method, f"/api/v1/{path}", self._answering(path, handler))
             for path, handler in asked.items()
             for method in ("GET", "POST")
         ]
@@ -93,7 +115,7 @@ class PrometheusApi:
             "targets": self.targets,
             "scrape_pools": self.scrape_pools,
         }
-        return routes + [web.get(f"/api/v1/{path}", _answering(handler)) for path, handler in read.items()]
+        return routes + [web.get(f"/api/v1/{path}", self._answering(path, handler)) for path, handler in read.items()]
 
     # Queries ----------------------------------------------------------------------------------------------------
 
@@ -120,7 +142,10 @@ class PrometheusApi:
             query = parse(given.text("query"), experimental=settings.experimental_functions)
         except QueryError as fault:
             raise QueryError(f'invalid parameter "query": {fault}', ErrorType.BAD_DATA) from None
-        stats = QueryStats(self._source(given))
+        source = self._source(given)
+        if not step_ms and abs(self._clock.now_ns() // 1_000_000 - start_ms) <= _LIVE_MS:
+            source = self._newest(given.tenant, source, start_ms)
+        stats = QueryStats(source)
         gone = Event()
 
         def work() -> bytes:
@@ -194,10 +219,9 @@ class PrometheusApi:
 
     async def metadata(self, given: Parameters, request: web.Request) -> web.Response:
         metric, limit = given.text("metric"), given.limit()
-        told = self._metadata.of(given.tenant) if self._metadata is not None else {}
-        names_known = [*CATALOGUE, *(name for name in told if name not in CATALOGUE)]
-        wanted = [name for name in names_known if not metric or name == metric][: limit or None]
-        return success({name: [_metadata(name) if name in CATALOGUE else _told(told[name])] for name in wanted})
+        known = all_abouts(self._metadata.of(given.tenant) if self._metadata is not None else {})
+        wanted = [name for name in known if not metric or name == metric][: limit or None]
+        return success({name: [msgspec.structs.asdict(known[name])] for name in wanted})
 
     # Itself -----------------------------------------------------------------------------------------------------
 
@@ -246,24 +270,29 @@ class PrometheusApi:
         return success({"yaml": ""})
 
     async def targets(self, given: Parameters, request: web.Request) -> web.Response:
-        found = await self._targets(given, request)
-        pool = given.text("scrapePool")
-        chosen = [target for target in found if not pool or target["scrapePool"] == pool]
-        shown = [] if given.text("state") == "dropped" else chosen
-        return success({"activeTargets": shown, "droppedTargets": [], "droppedTargetCounts": {}})
+        pool, state = given.text("scrapePool"), given.text("state") or "any"
+        active: list[dict[str, Any]] = []
+        if state in ("any", "active"):
+            found = await self._targets(given, request)
+            active = [target for target in found if not pool or target["scrapePool"] == pool]
+        dropped, counts = dropped_targets(self._heard(given), pool) if state in ("any", "dropped") else ([], {})
+        return success({"activeTargets": active, "droppedTargets": dropped, "droppedTargetCounts": counts})
 
     async def scrape_pools(self, given: Parameters, request: web.Request) -> web.Response:
-        return success({"scrapePools": pools(await self._targets(given, request))})
+        return success({"scrapePools": pools(await self._targets(given, request), self._heard(given))})
 
     async def _targets(self, given: Parameters, request: web.Request) -> list[dict[str, Any]]:
-        tenant = self._tenant(given)
+        tenant, heard = self._tenant(given), self._heard(given)
         if tenant is None:
             return []
         now_ms, settings = self._clock.now_ns() // 1_000_000, self._settings
         lookback_ms = round(settings.lookback_s * 1000)
         return await self._for_client(
-            request, lambda: active_targets(tenant, now_ms, lookback_ms, settings.max_samples)
+            request, lambda: active_targets(tenant, heard, now_ms, lookback_ms, settings.max_samples)
         )
+
+    def _heard(self, given: Parameters) -> list[Heard]:
+        return self._scrapes.of(given.tenant) if self._scrapes is not None else []
 
     # Inside -----------------------------------------------------------------------------------------------------
 
@@ -273,23 +302,38 @@ class PrometheusApi:
     def _source(self, given: Parameters) -> SeriesSource:
         return self._store.source(given.tenant)
 
+    def _answering(self, path: str, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        far = path in POSTED | FETCHED
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                form = await request.post() if request.method == "POST" else {}
+                texts = [(name, value) for name, value in form.items() if isinstance(value, str)]
+                given = Parameters(request.query.items(), texts)
+                if far and self._backend is not None and self._backend.serves(given.tenant):
+                    return await forwarded(self._backend, path, given, request)
+                return await handler(given, request)
+            except QueryError as fault:
+                return failure(fault)
+            except Reject as fault:
+                return failure(QueryError(str(fault)))
+            except ConnectionResetError:
+                return web.Response(status=499)
+
+        return answer
+
     async def _for_client(self, request: web.Request, work: Callable[[], T], gone: Event | None = None) -> T:
         """In a thread of its own. A query whose client went away stops at its next look."""
         most = WORKERS + self._settings.max_waiting
         if self._waiting >= most:
             raise QueryError(f"{most} queries are being answered or waiting: ask again later", ErrorType.TIMEOUT)
         self._waiting += 1
-        running = asyncio.get_running_loop().run_in_executor(self._workers, work)
         try:
-            return await for_client(request, _awaited(running))
+            return await for_client(request, self._turns.run(work))
         finally:
             self._waiting -= 1
             if gone is not None:
                 gone.set()
-
-
-async def _awaited(running: Awaitable[T]) -> T:
-    return await running
 
 
 def _range(given: Parameters) -> tuple[int, int]:
@@ -299,32 +343,6 @@ def _range(given: Parameters) -> tuple[int, int]:
     return start_ms, end_ms
 
 
-def _metadata(name: str) -> dict[str, str]:
-    info = CATALOGUE[name]
-    kind = "unknown" if info.type.value == "untyped" else info.type.value
-    return {"type": kind, "help": info.help, "unit": info.unit}
-
-
 def _largest(counts: dict[str, int], limit: int) -> list[dict[str, Any]]:
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:limit]
     return [{"name": name, "value": count} for name, count in ordered]
-
-
-def _told(about: About) -> dict[str, str]:
-    return {"type": about.type, "help": about.help, "unit": about.unit}
-
-
-def _answering(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            form = await request.post() if request.method == "POST" else {}
-            texts = [(name, value) for name, value in form.items() if isinstance(value, str)]
-            return await handler(Parameters(request.query.items(), texts), request)
-        except QueryError as fault:
-            return failure(fault)
-        except Reject as fault:
-            return failure(QueryError(str(fault)))
-        except ConnectionResetError:
-            return web.Response(status=499)
-
-    return answer

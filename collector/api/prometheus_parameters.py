@@ -41,6 +41,10 @@ class Parameters:
     def tenant(self) -> str:
         return self._values.get("tenant", "") or DEFAULT_TENANT
 
+    def others(self) -> list[tuple[str, str]]:
+        """All but the tenant, as they were given."""
+        return [pair for pair in self._values.items() if pair[0] != "tenant"]
+
     def text(self, name: str) -> str:
         return self._values.get(name, "")
 

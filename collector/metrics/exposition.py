@@ -10,28 +10,32 @@ import numpy as np
 import numpy.typing as npt
 from prometheus_client import CollectorRegistry
 
-from collector.metrics.block import HOST_LABEL, Block
+from collector.metrics.block import HOST_LABEL, Block, Floats
 from collector.metrics.families import Family, TextFormat, header, label_text, merge, number, registered
 from collector.metrics.head import AGE, UP, Head
+from collector.metrics.kinds import Kinds
+from collector.metrics.remote.metadata import Metadata
 from deckwatch.wire.metrics_catalogue import CATALOGUE, MetricInfo, MetricType
+from deckwatch.wire.model import MEASURED_NAN_BITS
 
 FamilySource = Callable[[str, int], Iterable[Family]]
 """(tenant, at in Unix ns) -> families of somebody else's series (log metrics, ALERTS)."""
 
-_UNDESCRIBED = MetricInfo(MetricType.UNTYPED, "", "Not in the catalogue of this version.")
 _UP = MetricInfo(MetricType.GAUGE, "", "1 while the agent's samples are fresh, 0 while it is silent or behind.")
 _AGE = MetricInfo(MetricType.GAUGE, "seconds", "Age of the newest sample of the agent.")
 
 
 class _Group(msgspec.Struct, frozen=True):
     name: str
-    about: MetricInfo
+    kind: str
+    help: str
     first: int
     last: int
 
 
 class _Layout(msgspec.Struct, frozen=True):
-    """Where each sample of a set of blocks goes: `prefixes[i]` stands before the value at `order[i]`."""
+    """Where each sample of a set of blocks goes: `prefixes[i]` stands before the value at `order[i]`. `serials`: of the
+    descriptions and of the blocks."""
 
     serials: tuple[int, ...]
     groups: tuple[_Group, ...]
@@ -46,8 +50,11 @@ class Exposition:
         registries: Sequence[CollectorRegistry],
         sources: Sequence[FamilySource] = (),
         catalogue: Mapping[str, MetricInfo] = CATALOGUE,
+        metadata: Metadata | None = None,
     ) -> None:
+        """`metadata`: what applications say about metrics that are not in the catalogue."""
         self._head = head
+        self._metadata = metadata
         self._registries = tuple(registries)
         self._catalogue = catalogue
         self._sources = list(sources)
@@ -91,36 +98,46 @@ class Exposition:
         if not blocks:
             return
         layout = self._layout(tenant, blocks)
-        values = np.concatenate([block.values for block in blocks])[layout.order].tolist()
+        values = _present(np.concatenate([block.values for block in blocks])[layout.order])
         for group in layout.groups:
             pairs = zip(layout.prefixes[group.first : group.last], values[group.first : group.last], strict=True)
-            lines = tuple([prefix + number(value) for prefix, value in pairs if value == value])
+            lines = tuple([prefix + number(value) for prefix, value in pairs if value is not None])
             if lines:
-                yield Family(group.name, group.about.type.value, group.about.help, lines)
+                yield Family(group.name, group.kind, group.help, lines)
 
     def _layout(self, tenant: str, blocks: list[Block]) -> _Layout:
-        serials = tuple(block.serial for block in blocks)
+        version = self._metadata.version if self._metadata else 0
+        serials = (version, *(block.serial for block in blocks))
         known = self._layouts.get(tenant)
         if known is None or known.serials != serials:
-            known = self._layouts[tenant] = _lay_out(blocks, serials, self._catalogue)
+            told = self._metadata.of(tenant) if self._metadata else {}
+            known = self._layouts[tenant] = _lay_out(blocks, serials, Kinds(self._catalogue, told))
         return known
 
 
-def _lay_out(blocks: list[Block], serials: tuple[int, ...], catalogue: Mapping[str, MetricInfo]) -> _Layout:
+def _present(values: Floats) -> list[float | None]:
+    """None: the series isn't there. NaN may be a value."""
+    found: list[float | None] = values.tolist()
+    for place in np.nonzero(np.isnan(values) & (values.view(np.uint64) != MEASURED_NAN_BITS))[0].tolist():
+        found[place] = None
+    return found
+
+
+def _lay_out(blocks: list[Block], serials: tuple[int, ...], kinds: Kinds) -> _Layout:
     """Series that two sources give alike are taken from the first."""
     by_name: dict[str, dict[str, int]] = {}
     at = 0
     for block in blocks:
         for position, column in enumerate(block.schema.columns):
             prefix = f"{column.name}{label_text(block.labels(position))} "
-            by_name.setdefault(column.name, {}).setdefault(prefix, at + position)
+            by_name.setdefault(kinds.family(column.name), {}).setdefault(prefix, at + position)
         at += len(block.schema.columns)
     groups: list[_Group] = []
     prefixes: list[str] = []
     order: list[int] = []
     for name, places in by_name.items():
-        about = catalogue.get(name, _UNDESCRIBED)
-        groups.append(_Group(name, about, len(prefixes), len(prefixes) + len(places)))
+        kind, text = kinds.of(name)
+        groups.append(_Group(name, kind, text, len(prefixes), len(prefixes) + len(places)))
         prefixes.extend(places)
         order.extend(places.values())
     return _Layout(serials, tuple(groups), tuple(prefixes), np.array(order, dtype=np.intp))

@@ -26,6 +26,8 @@ AGE = "deckwatch_agent_sample_age_seconds"
 WRONG_CLOCK_NS = 60_000_000_000
 """Samples that are this far ahead of us were taken by a clock that was wrong; an older time after them is right."""
 MAX_SCHEMAS = 1000
+"""Those that nobody has any more are looked for when there are so many, and then again at twice what is left: thousands
+of scraped targets have one of their own each."""
 
 
 class _Feed:
@@ -55,6 +57,7 @@ class Head:
         self._forget_ns = int(forget_agent_after_s * 1e9)
         self._feeds: dict[tuple[str, str, str], _Feed] = {}
         self._schemas: dict[tuple[Column, ...], Schema] = {}
+        self._most_schemas = MAX_SCHEMAS
         self.events = EventLog()
         self._stale_frames = Counter(
             "deckwatch_collector_sample_frames_ignored_total",
@@ -177,9 +180,10 @@ class Head:
     def _schema(self, columns: tuple[Column, ...]) -> Schema:
         schema = self._schemas.get(columns)
         if schema is None:
-            if len(self._schemas) >= MAX_SCHEMAS:
+            if len(self._schemas) >= self._most_schemas:
                 used = {block.schema.columns for feed in self._feeds.values() for block in feed.blocks.values()}
                 self._schemas = {key: kept for key, kept in self._schemas.items() if key in used}
+                self._most_schemas = max(MAX_SCHEMAS, 2 * len(self._schemas))
             schema = self._schemas[columns] = Schema(columns)
         return schema
 

@@ -233,6 +233,38 @@ class Target(msgspec.Struct, frozen=True, array_like=True):
     values: bytes
 
 
+class Description(msgspec.Struct, frozen=True, array_like=True):
+    """What an application says of a family of its metrics. `name` is the one of Prometheus' text format (a counter's
+    with `_total`, a histogram's without `_bucket`)."""
+
+    name: str
+    type: str  # counter | gauge | histogram | gaugehistogram | summary | info | stateset | unknown
+    help: str = ""
+    unit: str = ""
+
+
+class ScrapeTarget(msgspec.Struct, frozen=True, array_like=True):
+    """A target that is scraped, as its agent knows it."""
+
+    url: str
+    discovered: Labels  # before relabelling
+    labels: Labels
+    interval_s: float
+    timeout_s: float
+    trouble: str = ""  # why the last scrape failed
+
+
+class ScrapePool(msgspec.Struct, frozen=True, array_like=True):
+    """Part of what one job scrapes, and what relabelling or a limit left out of it. Told again every few minutes."""
+
+    name: str
+    part: int  # from 0
+    parts: int
+    active: tuple[ScrapeTarget, ...] = ()
+    dropped: tuple[Labels, ...] = ()  # as discovered; not all of very many
+    dropped_count: int = 0  # of the whole job
+
+
 class Samples(msgspec.Struct, frozen=True, array_like=True, tag="samples"):
     """One look of one source (cgroup, host, ...) at one time, columns not rows.
 
@@ -246,6 +278,8 @@ class Samples(msgspec.Struct, frozen=True, array_like=True, tag="samples"):
     schemas: tuple[tuple[Column, ...], ...]
     targets: tuple[Target, ...]
     ended: tuple[Labels, ...] = ()
+    about: tuple[Description, ...] = ()  # what is new of it, and all of it every now and then
+    pool: ScrapePool | None = None
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, tag="event"):

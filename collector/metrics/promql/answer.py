@@ -28,6 +28,7 @@ STATUS = {
     ErrorType.CANCELED: 499,
     ErrorType.TIMEOUT: 503,
     ErrorType.INTERNAL: 500,
+    ErrorType.UNAVAILABLE: 503,
 }
 """HTTP status of each error type."""
 

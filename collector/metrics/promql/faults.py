@@ -14,6 +14,7 @@ class ErrorType(StrEnum):
     TIMEOUT = "timeout"
     CANCELED = "canceled"
     INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"  # whoever has the samples
 
 
 class QueryError(Reject):

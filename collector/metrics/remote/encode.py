@@ -16,7 +16,7 @@ def write_request(series: Iterable[tuple[bytes, Sequence[int], Sequence[float]]]
     parts = []
     for labels, times_ms, values in series:
         body = labels + b"".join(map(encode_sample, times_ms, values))
-        parts.append(_framed(_SERIES, body))
+        parts.append(framed(_SERIES, body))
     return b"".join(parts) + metadata
 
 
@@ -24,7 +24,7 @@ def encode_labels(labels: Labels) -> bytes:
     """`labels` sorted by their names, as the receiver wants them."""
     parts = []
     for name, value in labels:
-        parts.append(_framed(_LABELS, _framed(0x0A, name.encode()) + _framed(0x12, value.encode())))
+        parts.append(framed(_LABELS, framed(0x0A, name.encode()) + framed(0x12, value.encode())))
     return b"".join(parts)
 
 
@@ -35,8 +35,8 @@ def encode_sample(time_ms: int, value: float) -> bytes:
 
 def encode_metadata(name: str, kind: int, about: str, unit: str) -> bytes:
     """`kind`: MetricMetadata.MetricType (1 counter, 2 gauge, 3 histogram, 5 summary)."""
-    body = b"\x08" + varint(kind) + _framed(0x12, name.encode()) + _framed(0x22, about.encode())
-    return _framed(_METADATA, body + (_framed(0x2A, unit.encode()) if unit else b""))
+    body = b"\x08" + varint(kind) + framed(0x12, name.encode()) + framed(0x22, about.encode())
+    return framed(_METADATA, body + (framed(0x2A, unit.encode()) if unit else b""))
 
 
 def varint(value: int) -> bytes:
@@ -49,5 +49,5 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _framed(tag: int, body: bytes) -> bytes:
+def framed(tag: int, body: bytes) -> bytes:
     return bytes((tag,)) + varint(len(body)) + body

@@ -1,5 +1,5 @@
-"""What senders of remote write say about their metrics: type, help, unit. They repeat it every minute, so it is written
-to disk when it changes and not with each request."""
+"""What applications say about their metrics: type, help, unit. Agents tell it of what they scrape, senders of remote
+write every minute, so it is written to disk when it changes and not with each request."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import msgspec
 from collector.metrics.remote.wire import WriteColumns, fields
 from deckwatch.runtime.faults import Reject
 from deckwatch.runtime.files import write_atomically
+from deckwatch.wire.model import Event, Gap, Samples, StreamId
 
 log = logging.getLogger(__name__)
 
 MOST_METRICS = 50_000
 """Of a tenant; more are not kept."""
-_TYPES = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
+TYPES = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
 """prompb.MetricMetadata.MetricType by number."""
 
 
@@ -29,9 +30,12 @@ class About(msgspec.Struct, frozen=True):
 
 
 class Metadata:
-    """In the event loop, `save` in any thread. `path` need not be there; one that can't be read is begun anew."""
+    """A SampleConsumer. In the event loop, `save` in any thread. `path` need not be there; one that can't be read is
+    begun anew."""
 
     def __init__(self, path: Path) -> None:
+        self.version = 0
+        """Another one whenever something has changed."""
         self._path = path
         self._changed = False
         self._by_tenant: dict[str, dict[str, About]] = {}
@@ -51,10 +55,24 @@ class Metadata:
                 name, about = _about(written.data, start, end)
             except (Reject, UnicodeDecodeError):
                 continue  # a description is no reason to refuse samples
-            known = self._by_tenant.setdefault(tenant, {})
-            if known.get(name) != about and (name in known or len(known) < MOST_METRICS):
-                known[name] = about
-                self._changed = True
+            self._note(tenant, name, about)
+
+    def take_samples(self, seq: int, host: str, samples: Samples) -> None:
+        for one in samples.about:
+            self._note(samples.tenant, one.name, About(one.type, one.help, one.unit))
+
+    def take_event(self, seq: int, host: str, event: Event) -> None:
+        """It says nothing of metrics."""
+
+    def take_gap(self, seq: int, host: str, stream: StreamId, gap: Gap) -> None:
+        """It says nothing of metrics."""
+
+    def _note(self, tenant: str, name: str, about: About) -> None:
+        known = self._by_tenant.setdefault(tenant, {})
+        if known.get(name) != about and (name in known or len(known) < MOST_METRICS):
+            known[name] = about
+            self._changed = True
+            self.version += 1
 
     def save(self) -> None:
         """Where something has changed. Raises OSError."""
@@ -75,4 +93,4 @@ def _about(data: bytes, start: int, end: int) -> tuple[str, About]:
             kind = at
         elif number in texts and stop >= 0:
             texts[number] = data[at:stop].decode()
-    return texts[2], About(_TYPES[kind] if kind < len(_TYPES) else _TYPES[0], texts[4], texts[5])
+    return texts[2], About(TYPES[kind] if kind < len(TYPES) else TYPES[0], texts[4], texts[5])

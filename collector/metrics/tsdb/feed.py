@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -10,13 +11,18 @@ import numpy as np
 from collector.metrics.block import series_labels
 from collector.metrics.promql.source import STALE
 from collector.metrics.tsdb.codec import Floats
-from collector.metrics.tsdb.memory import Registry
 from collector.metrics.tsdb.table import Places
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.model import MEASURED_NAN_BITS, Column, Labels, Samples
 
 _MOST_KNOWN = 20_000
 """(target, schema) pairs whose series are remembered. Containers come and go: past this all are looked up again."""
+
+
+class Numbering(Protocol):
+    def place(self, labels: Labels) -> int:
+        """The number of a series, `labels` sorted, with `__name__`."""
+        ...
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -36,7 +42,7 @@ class Feed:
         self._present: dict[Labels, Places] = {}
         self._known: dict[tuple[Labels, tuple[Column, ...]], Places] = {}
 
-    def rows(self, registry: Registry, samples: Samples) -> Iterator[Row]:
+    def rows(self, registry: Numbering, samples: Samples) -> Iterator[Row]:
         """Samples first, then markers. Raises Reject on a frame whose arrays don't fit its schemas."""
         looks = [self._look(registry, samples, place) for place in range(len(samples.targets))]
         present = _joined(looks)
@@ -48,6 +54,10 @@ class Feed:
         gone = self._gone(samples, looks, present.places)
         if len(gone):
             yield Row(gone, np.full(len(gone), STALE))
+
+    def is_over(self, since_ns: int) -> bool:
+        """Nothing was told since then, and nothing is left that could end: scraped targets come and go."""
+        return self._newest_ns < since_ns and not any(len(places) for places in self._present.values())
 
     def renumber(self, number: Places) -> None:
         """The series that was n is number[n] from now on; -1: it is no longer known."""
@@ -67,7 +77,7 @@ class Feed:
             self._present[labels] = np.concatenate(places)
         return np.setdiff1d(np.concatenate(before), now) if before else np.empty(0, np.int64)
 
-    def _look(self, registry: Registry, samples: Samples, place: int) -> Row:
+    def _look(self, registry: Numbering, samples: Samples, place: int) -> Row:
         target = samples.targets[place]
         if not 0 <= target.schema < len(samples.schemas):
             raise Reject(f"samples of {samples.source}: target {place} names schema {target.schema}, which isn't there")
@@ -81,7 +91,7 @@ class Feed:
         taken = ~np.isnan(values) | (values.view("<u8") == MEASURED_NAN_BITS)
         return Row(self._series(registry, target.labels, columns)[taken], values[taken])
 
-    def _series(self, registry: Registry, target: Labels, columns: tuple[Column, ...]) -> Places:
+    def _series(self, registry: Numbering, target: Labels, columns: tuple[Column, ...]) -> Places:
         places = self._known.get((target, columns))
         if places is None:
             if len(self._known) >= _MOST_KNOWN:

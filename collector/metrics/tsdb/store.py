@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -30,12 +30,12 @@ from collector.metrics.tsdb.writes import AHEAD_MS, Verdict, unpacked
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Reject, Retry, Unusable
 from deckwatch.runtime.files import write_atomically
+from deckwatch.wire.identity import tenant_fault
 from deckwatch.wire.model import Samples
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
-_LONGEST_NAME = 200  # of a tenant, in bytes
 _ALIVE_MS = 3_600_000  # a series without a sample for so long may be forgotten by memory
 _DAY_MS = 86_400_000
 _RESTS = 8  # blocks are made for the age of samples at most so often in the time that memory spans
@@ -69,7 +69,7 @@ class SampleStore:
             self._manifest = read_manifest(folder / MANIFEST)
             self._tenants = {tenant: self._open(tenant, names) for tenant, names in self._manifest.blocks.items()}
             self._drop_strangers()
-            self._wal = Wal(folder / WAL)
+            self._wal = Wal(folder / WAL, self._manifest.wal)
             self._position = self._manifest.seq
             self._replay()
         except OSError as error:
@@ -80,6 +80,7 @@ class SampleStore:
         self._writing: Future[bool] | None = None
         self._flush: _Flush | None = None  # begun and not yet written
         self._flushed_ms = -(1 << 62)
+        self._held: Callable[[], int] = lambda: 1 << 62
         self._tell()
 
     # In ---------------------------------------------------------------------------------------------------------
@@ -133,6 +134,19 @@ class SampleStore:
         self._writing = self._worker.submit(self._write, self._flush)
         return self._writing
 
+    @property
+    def wal(self) -> Wal:
+        """To be read by whoever sends samples on."""
+        return self._wal
+
+    def hold_wal(self, first: Callable[[], int]) -> None:
+        """`first` says, from any thread, which is the first file of the WAL that somebody has not sent on yet."""
+        self._held = first
+
+    def release_wal(self) -> None:
+        """Files that nobody needs any more go. From any thread. Raises OSError."""
+        self._wal.drop_before(min(self._manifest.wal, self._held()))
+
     def close(self) -> None:
         """After the last commit. Idempotent."""
         self._worker.shutdown()
@@ -164,8 +178,8 @@ class SampleStore:
     def _of(self, name: str) -> Tenant:
         tenant = self._tenants.get(name)
         if tenant is None:
-            if "/" in name or "\0" in name or name in ("", ".", "..") or len(name.encode()) > _LONGEST_NAME:
-                raise Reject(f"{name[:40]!r} can't be a tenant: it becomes the name of a folder")
+            if fault := tenant_fault(name):
+                raise Reject(fault)
             tenant = self._tenants[name] = self._open(name, ())
         return tenant
 
@@ -240,7 +254,7 @@ class SampleStore:
         self._rewrite(blocks, len(written), wal=flush.wal, seq=flush.seq)
         for tenant, block in written.items():
             self._tenants[tenant].end_flush(block)
-        self._wal.drop_before(flush.wal)
+        self.release_wal()
 
     def _keep_up(self, name: str) -> None:
         """Drop what is too old or too much, then merge small blocks."""

@@ -200,6 +200,9 @@ class Tenant:
             if self._flushing is not None or not self._now.samples:
                 return False
             self._flushing = self._now
+            self._feeds = {
+                key: feed for key, feed in self._feeds.items() if not feed.is_over(alive_since_ms * 1_000_000)
+            }
             self._now = self._next_generation(self._flushing, alive_since_ms)
             return True
 

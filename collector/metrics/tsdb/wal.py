@@ -4,6 +4,9 @@
 
 The journal lets go of what its consumers have committed; a commit here is one record. A torn record at the end of the
 last file was never committed and is cut off; a damaged one elsewhere ends its file, and is said aloud.
+
+Whoever sends samples on (remote write) follows the same files with a position of his own, and holds those that he has
+not read yet: see `records_from`.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import google_crc32c
 import msgspec
 import zstandard
 
+from deckwatch.runtime.faults import Reject
 from deckwatch.runtime.files import sync_directory
 from deckwatch.wire.model import Samples
 
@@ -27,6 +31,9 @@ log = logging.getLogger(__name__)
 _HEAD = struct.Struct("<II")
 _NAME = re.compile(r"(\d{8})\.wal")
 _LARGEST_BYTES = 1 << 31
+_FILE_BYTES = 64 << 20
+"""A larger file is followed by another one: a replay holds one of them in memory, and whoever holds some for later lets
+go of them one by one."""
 
 
 class Write(msgspec.Struct, frozen=True, array_like=True):
@@ -49,12 +56,22 @@ _decoder = msgspec.msgpack.Decoder(Committed)
 class Wal:
     """Raises OSError where the disk does; a record is then not committed, and may be tried again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, first: int = 0, *, file_bytes: int = _FILE_BYTES) -> None:
+        """`first`: number of the first file that is needed. Where blocks have taken in all there was there is none, and
+        what comes must not get a smaller number: nobody would read it again."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder = folder
-        self._number = max(self._numbers(), default=0)
+        self.folder = folder
+        self._file_bytes = file_bytes
+        self._number = max([first, *self._numbers()])
         self._file: int | None = None
         self._size_bytes = 0
+        path = self._path(self._number)
+        self._end = (self._number, path.stat().st_size if path.exists() else 0)
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """(file, bytes of it) up to where all is durable. From any thread; after the replay."""
+        return self._end
 
     def replay(self, first: int) -> Iterator[Committed]:
         """Records of the files from `first` on. Read it to its end before the first append()."""
@@ -64,6 +81,8 @@ class Wal:
 
     def append(self, committed: Committed) -> None:
         """Durable when it returns."""
+        if self._size_bytes >= self._file_bytes:
+            self.roll()
         packed = zstandard.compress(msgspec.msgpack.encode(committed), 1)
         record = _HEAD.pack(len(packed), google_crc32c.value(packed)) + packed
         descriptor = self._open()
@@ -76,12 +95,14 @@ class Wal:
             os.ftruncate(descriptor, self._size_bytes)
             raise
         self._size_bytes += len(record)
+        self._end = (self._number, self._size_bytes)
 
     def roll(self) -> int:
         """What comes from now on goes to a new file; its number."""
         self.close()
         self._number += 1
         self._size_bytes = 0
+        self._end = (self._number, 0)
         return self._number
 
     def drop_before(self, number: int) -> None:
@@ -99,7 +120,7 @@ class Wal:
             path = self._path(self._number)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._size_bytes = os.fstat(self._file).st_size
-            sync_directory(self._folder)
+            sync_directory(self.folder)
         return self._file
 
     def _read(self, number: int, *, last: bool) -> Iterator[Committed]:
@@ -118,20 +139,40 @@ class Wal:
         if last:
             log.warning("%s: %d bytes behind byte %d were never committed and are cut off", path, size - at, at)
             os.truncate(path, at)
+            self._end = (self._number, at)
         else:
             log.error("%s: damaged from byte %d on; the samples in its last %d bytes are lost", path, at, size - at)
 
     def _numbers(self) -> list[int]:
-        return [number for number, _ in numbered(self._folder)]
+        return [number for number, _ in numbered(self.folder)]
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"{number:08}.wal"
+        return file_path(self.folder, number)
 
 
 def numbered(folder: Path) -> list[tuple[int, Path]]:
     """The files, oldest first."""
     found = [(_NAME.fullmatch(path.name), path) for path in folder.iterdir()] if folder.is_dir() else []
     return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def file_path(folder: Path, number: int) -> Path:
+    return folder / f"{number:08}.wal"
+
+
+def records_from(path: Path, at: int, until: int) -> Iterator[tuple[int, Committed]]:
+    """(position behind it, record) of those in [at, until) of a file, read one by one while others are added. `at` is
+    where a record begins. Raises Reject where what was written isn't there as it was written; OSError."""
+    with path.open("rb") as file:
+        while at < until:
+            file.seek(at)
+            head = file.read(_HEAD.size)
+            length, crc = _HEAD.unpack(head) if len(head) == _HEAD.size else (0, 0)
+            packed = file.read(length) if at + _HEAD.size + length <= until else b""
+            if not length or len(packed) != length or google_crc32c.value(packed) != crc:
+                raise Reject(f"{path}: damaged from byte {at} on")
+            at += _HEAD.size + length
+            yield at, _decoder.decode(zstandard.decompress(packed, max_output_size=_LARGEST_BYTES))
 
 
 def _record(data: bytes, at: int) -> bytes | None:

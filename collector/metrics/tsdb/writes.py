@@ -10,7 +10,7 @@ import numpy as np
 
 from collector.metrics.remote.wire import WriteColumns, read_labels
 from collector.metrics.tsdb.codec import Floats, Ints
-from collector.metrics.tsdb.memory import Registry
+from collector.metrics.tsdb.feed import Numbering
 from collector.metrics.tsdb.table import Places
 from deckwatch.runtime.faults import Reject
 
@@ -52,7 +52,7 @@ class WriteFeed:
         """Series have other numbers now."""
         self._known.clear()
 
-    def samples(self, registry: Registry, written: WriteColumns) -> WriteSamples:
+    def samples(self, registry: Numbering, written: WriteColumns) -> WriteSamples:
         data, known = written.data, self._known
         faults: dict[int, str] = {}
         places: list[int] = []
@@ -66,7 +66,7 @@ class WriteFeed:
         counts = np.diff(written.offsets)
         return WriteSamples(np.repeat(np.array(places, np.int64), counts), written.times_ms, written.values, faults)
 
-    def _place(self, registry: Registry, key: bytes, number: int, faults: dict[int, str]) -> int:
+    def _place(self, registry: Numbering, key: bytes, number: int, faults: dict[int, str]) -> int:
         try:
             labels = read_labels(key)
         except Reject as fault:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import struct
 
 from agent.scrape.frames import BLOCKS_PER_FRAME, Report, ending_frames, scrape_frames
 from agent.scrape.table import Count, SeriesRules, SeriesTable
 from agent.scrape.target import Target
 from agent.series_frame import BLOCK_COLUMNS
 from deckwatch.wire.codec import decode_frame, pack_frame
-from deckwatch.wire.model import Samples
+from deckwatch.wire.model import MEASURED_NAN_BITS, Description, Samples
 
 TARGET = Target("http://h:1/metrics", (("instance", "h:1"), ("job", "j")), (("name", "web"),), 15, 10)
 LABELS = (("instance", "h:1"), ("job", "j"), ("name", "web"))
@@ -57,9 +58,24 @@ def test_frames_can_be_read_by_the_collector_and_are_not_too_large() -> None:
         assert decode_frame(packed, 0, len(packed)) == frame
 
 
-def test_a_value_that_is_no_number_is_absent() -> None:
+def test_nan_is_a_value_and_what_is_not_there_is_none() -> None:
     table = SeriesTable({}, {}, SeriesRules())
-    table.read(b"a NaN\nb 1\n", openmetrics=False, room=lambda size: True)
-    [values] = table.values()
-    assert math.isnan(values[0])
-    assert values[1] == 1
+    for text in ("a 1\nb 1\n", "a NaN\nc 1\n"):
+        count = table.read(text.encode(), openmetrics=False, room=lambda size: True)
+    assert (count.kept, count.added) == (2, 1)
+    frame = scrape_frames(TARGET, "default", 5, Report(True, 0.1, count), table, 0)[0]
+    bits = struct.unpack("<3Q", frame.targets[1].values)
+    assert bits[0] == MEASURED_NAN_BITS
+    assert bits[1] != MEASURED_NAN_BITS
+    assert math.isnan(struct.unpack("<3d", frame.targets[1].values)[1])
+    assert table.read(b"a NaN\na 2\n", openmetrics=False, room=lambda size: True).duplicates == 1
+
+
+def test_descriptions_go_with_the_first_frame() -> None:
+    table = SeriesTable({}, {}, SeriesRules())
+    table.read(b"# TYPE m gauge\nm 1\n", openmetrics=False, room=lambda size: True)
+    about = table.descriptions.to_tell(table.names, 0)
+    (frame,) = scrape_frames(TARGET, "default", 5, Report(True, 0.1), table, 0, about)
+    assert frame.about == (Description("m", "gauge"),)
+    packed = pack_frame(frame)
+    assert decode_frame(packed, 0, len(packed)) == frame

@@ -18,9 +18,11 @@ from prometheus_client import CollectorRegistry
 from collector.api.prometheus import WORKERS, PrometheusApi
 from collector.metrics.promql.memory import MemorySource
 from collector.metrics.promql.settings import PromqlSettings
+from collector.metrics.scrapes import ScrapePools
 from collector.metrics.tsdb.settings import HistorySettings
 from collector.metrics.tsdb.store import SampleStore
 from deckwatch.runtime.clock import ManualClock
+from deckwatch.wire.model import Samples, ScrapePool, ScrapeTarget
 from tests.collector.metrics.frames import T0_NS, S, frame
 
 A, B, GONE = "job=node,instance=a:9100", "job=node,instance=b:9100", "job=gone,instance=c:80"
@@ -31,7 +33,8 @@ class Api:
         self.clock = ManualClock(T0_NS + 60 * S)
         settings = PromqlSettings(max_waiting=2)
         self.store = SampleStore(folder, HistorySettings(keep_days=0), self.clock, CollectorRegistry())
-        self.api = PrometheusApi(self.store, settings, self.clock)
+        self.scrapes = ScrapePools(self.clock)
+        self.api = PrometheusApi(self.store, settings, self.clock, scrapes=self.scrapes)
         self.url = ""
 
     async def get(self, path: str, **params: str) -> tuple[int, Any]:
@@ -98,6 +101,80 @@ async def test_targets_that_were_not_looked_at_for_long_are_gone(api: Api) -> No
     assert (await api.get("scrape_pools"))[1]["data"] == {"scrapePools": ["deckwatch-agent", "node"]}
     api.clock.jump_wall(400)
     assert (await api.get("scrape_pools"))[1]["data"] == {"scrapePools": []}
+
+
+def told(api: Api, host: str = "h1", part: int = 0, parts: int = 1, tenant: str = "default") -> None:
+    """What an agent says of its job `nodes`, which gives its targets the label job=node."""
+    found = (("__address__", "a:9100"), ("__meta_x", "y"))
+    labels = {"a": (("instance", "a:9100"), ("job", "node")), "b": (("instance", "b:9100"), ("job", "node"))}
+    active = (
+        ScrapeTarget("http://a:9100/metrics", found, labels["a"], 15, 10),
+        ScrapeTarget("http://b:9100/metrics", (("__address__", "b:9100"),), labels["b"], 60, 7.5, "it answered 500"),
+        ScrapeTarget("http://new:1/metrics", (), (("instance", "new:1"), ("job", "node")), 15, 10),
+    )
+    dropped = ((("__address__", "d:1"),), (("__address__", "e:1"),))
+    pool = ScrapePool("nodes", part, parts, active, dropped, 7)
+    api.scrapes.take_samples(0, host, Samples(f"scrape-pool/nodes/{part}", T0_NS, tenant, (), (), pool=pool))
+
+
+async def test_targets_as_their_agent_tells_of_them(api: Api) -> None:
+    fill(api)
+    told(api)
+    data = (await api.get("targets", scrapePool="nodes"))[1]["data"]
+    assert [(one["scrapeUrl"], one["health"], one["lastError"]) for one in data["activeTargets"]] == [
+        ("http://a:9100/metrics", "up", ""),
+        ("http://b:9100/metrics", "down", "it answered 500"),
+        ("http://new:1/metrics", "unknown", ""),
+    ]
+    a, b, new = data["activeTargets"]
+    assert a["discoveredLabels"] == {"__address__": "a:9100", "__meta_x": "y"}
+    assert a["labels"] == {"host": "h1", "instance": "a:9100", "job": "node"}
+    assert (b["scrapeInterval"], b["scrapeTimeout"], b["globalUrl"]) == ("60s", "7.5s", "http://b:9100/metrics")
+    assert (new["lastScrape"], new["lastScrapeDuration"]) == ("0001-01-01T00:00:00Z", 0.0)
+    assert data["droppedTargets"] == [
+        {"discoveredLabels": {"__address__": "d:1"}, "scrapePool": "nodes"},
+        {"discoveredLabels": {"__address__": "e:1"}, "scrapePool": "nodes"},
+    ]
+    assert data["droppedTargetCounts"] == {"nodes": 7}
+    assert (await api.get("scrape_pools"))[1]["data"] == {"scrapePools": ["deckwatch-agent", "nodes"]}
+
+
+@pytest.mark.parametrize(
+    ("params", "active", "dropped", "counts"),
+    [
+        ({}, 5, 2, {"nodes": 7}),
+        ({"state": "any"}, 5, 2, {"nodes": 7}),
+        ({"state": "active"}, 5, 0, {}),
+        ({"state": "dropped"}, 0, 2, {"nodes": 7}),
+        ({"state": "nonsense"}, 0, 0, {}),
+        ({"scrapePool": "other"}, 0, 0, {}),
+        ({"tenant": "blue"}, 1, 0, {}),
+    ],
+)
+async def test_a_choice_of_states(
+    api: Api, params: dict[str, str], active: int, dropped: int, counts: dict[str, int]
+) -> None:
+    fill(api)
+    told(api)
+    data = (await api.get("targets", **params))[1]["data"]
+    assert (len(data["activeTargets"]), len(data["droppedTargets"]), data["droppedTargetCounts"]) == (
+        active,
+        dropped,
+        counts,
+    )
+
+
+async def test_what_no_agent_tells_any_more_is_forgotten(api: Api) -> None:
+    fill(api)
+    told(api, part=0, parts=2)
+    told(api, part=1, parts=2)
+    told(api, host="h2")
+    assert (await api.get("targets", state="dropped"))[1]["data"]["droppedTargetCounts"] == {"nodes": 14}
+    assert len(api.scrapes.of("default")) == 3
+    told(api, part=0, parts=1)
+    assert len(api.scrapes.of("default")) == 2
+    api.clock.jump_wall(901)
+    assert api.scrapes.of("default") == []
 
 
 async def test_the_state_of_the_storage(api: Api) -> None:
