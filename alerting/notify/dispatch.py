@@ -217,9 +217,6 @@ class Dispatcher:
             self._dirty[group.id] = group
         group.flushed, group.flushed_ns, group.failed = True, now_ns, False
         self.groups.schedule(group, self._next_look_ns(group, now_ns))
-        for alert, _ in held:
-            if alert.resolved(now_ns):
-                self._leave(group, alert)
         if not any(outcome.waiting for outcome in outcomes):
             self._let_go(group, now_ns)
 
