@@ -23,6 +23,7 @@ from collector.accounting.verify import Verifier
 from collector.api.accounting import AccountingApi
 from collector.api.dead_letters import DeadLetterApi
 from collector.api.endpoint import Endpoint
+from collector.api.events import EventApi
 from collector.api.federate import FederateApi
 from collector.api.logs import LogApi
 from collector.api.metrics import MetricsApi
@@ -217,7 +218,9 @@ class Collector:
         app.add_routes(
             [web.get("/", self._index), web.get("/healthz", self._healthz), *self.intake.routes(), *metrics.routes()]
         )
-        further = [*self.accounting_api.endpoints(), *self.dead_letter_api.endpoints(), *self._endpoints]
+        events = EventApi(self.head.events, self.clock)
+        own = [*self.accounting_api.endpoints(), *self.dead_letter_api.endpoints(), *events.endpoints()]
+        further = [*own, *self._endpoints]
         federate = FederateApi(self.history, self.settings.metrics.queries, self.clock, self.backend)
         app.add_routes([*self.log_api.routes(further), *self.prometheus_api.routes(), *self.remote_write.routes()])
         app.add_routes(federate.routes())

@@ -36,3 +36,7 @@ class EventLog:
     def of(self, tenant: str, container_id: str) -> tuple[SeenEvent, ...]:
         """Oldest first."""
         return tuple(self._events.get((tenant, container_id), ()))
+
+    def all(self, tenant: str) -> list[SeenEvent]:
+        """Of a tenant's containers, in no order that matters."""
+        return [seen for (whose, _), ring in self._events.items() if whose == tenant for seen in ring]
