@@ -27,7 +27,7 @@ from alerting.notify.channels.model import Notification, Receipt
 from alerting.notify.outbox import SqlOutbox
 from alerting.notify.routes import Routing
 from alerting.notify.template_data import Evidence
-from alerting.rules.files import BadRules
+from alerting.rules.files import BadRules, rule_paths
 from alerting.rules.watch import Look, look
 from alerting.track.api import IncidentApi
 from alerting.track.grouping import grouping
@@ -108,6 +108,9 @@ class Incidents:
             self._take(load_plan(self._globs))
         except BadRules as error:
             raise Unusable(str(error)) from None
+        for pattern in self._globs:
+            if not rule_paths([pattern]):
+                log.warning("alerting.oncall %s: no such file; nobody is on call until there is one", pattern)
 
     def endpoints(self) -> list[Endpoint]:
         return [*self._incident_api.endpoints(), *self._oncall_api.endpoints()]
@@ -121,7 +124,7 @@ class Incidents:
         self.tracker.finished(notification, receipts, self._clock.now_ns())
 
     def evidence(self, notification: Notification) -> dict[str, Evidence]:
-        """A link to answer its incident with each alert that fires; none where nobody has said where people reach us."""
+        """With each alert that fires a link to answer its incident, where the settings say where people reach us."""
         if not self._external_url:
             return {}
         urls: dict[str, str] = {}
@@ -142,7 +145,8 @@ class Incidents:
             self._good.set(0)
             log.error("on-call files can't be used, those loaded before stay in force:\n%s", error)
             return False
-        log.info("on-call files were loaded again")
+        if self._globs:
+            log.info("on-call files were loaded again")
         return True
 
     def reload_if_changed(self) -> None:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from alerting.answer.model import Override
-from alerting.answer.oncall import instant_ns
+from alerting.answer.oncall import YEARS, instant_ns
 from deckwatch.runtime.faults import Reject
 
 _MOST_BYTES = 4 << 20
@@ -97,18 +97,28 @@ def _end_ns(event: dict[str, _Property], start: datetime, zone: ZoneInfo, named:
     if "DTEND" in event:
         return _time(event["DTEND"], zone, named)[1]
     if "DURATION" in event:
-        found = _DURATION.fullmatch(event["DURATION"].value)
-        if found is None:
-            raise Reject(f"{named}: {event['DURATION'].value!r} is no duration, such as PT8H")
-        weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-        # Days are days of the wall clock, hours are exact (RFC 5545, 3.3.6).
-        exact = timedelta(hours=hours, minutes=minutes, seconds=seconds)
-        return (
-            instant_ns(start + timedelta(weeks=weeks, days=days), zone) + round(exact.total_seconds()) * 1_000_000_000
-        )
+        return _after(event["DURATION"].value, start, zone, named)
     if event["DTSTART"].parameters.get("VALUE") == "DATE":
         return instant_ns(start + timedelta(days=1), zone)
     raise Reject(f"{named} has neither DTEND nor DURATION")
+
+
+def _after(text: str, start: datetime, zone: ZoneInfo, named: str) -> int:
+    """Days are days of the wall clock, hours are exact (RFC 5545, 3.3.6)."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise Reject(f"{named}: {text[:40]!r} is no duration, such as PT8H")
+    weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    too_long = Reject(f"{named}: {text[:40]!r} is too long")
+    try:
+        exact = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        end = start + timedelta(weeks=weeks, days=days)
+        last = end + exact
+    except OverflowError:
+        raise too_long from None
+    if last.year not in YEARS:
+        raise too_long
+    return instant_ns(end, zone) + round(exact.total_seconds()) * 1_000_000_000
 
 
 def _time(given: _Property, zone: ZoneInfo, named: str) -> tuple[datetime, int]:
@@ -121,6 +131,8 @@ def _time(given: _Property, zone: ZoneInfo, named: str) -> tuple[datetime, int]:
             local = datetime.strptime(text.removesuffix("Z"), "%Y%m%dT%H%M%S")
     except ValueError:
         raise Reject(f"{named}: {given.name} {text[:40]!r} is no time, such as 20260131T090000Z") from None
+    if local.year not in YEARS:
+        raise Reject(f"{named}: {given.name} {text[:40]!r} is out of range, {YEARS.start} to {YEARS.stop - 1}")
     if text.endswith("Z"):
         local = local.replace(tzinfo=ZoneInfo("UTC"))
     elif "TZID" in given.parameters:

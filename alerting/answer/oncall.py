@@ -17,6 +17,8 @@ import msgspec
 from alerting.answer.model import WEEK_MINUTES, Layer, Override, Schedule
 
 _MINUTE = timedelta(minutes=1)
+YEARS = range(1970, 2200)
+"""Of times that are taken from outside: nanoseconds since 1970 in 64 bits end in 2262."""
 
 
 class Shift(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import yaml
 
 from alerting.answer.calendar_import import read_calendar
 from alerting.answer.model import Layer, Override, Schedule, Window
-from alerting.answer.oncall import instant_ns
+from alerting.answer.oncall import YEARS, instant_ns
 from alerting.rules.document import Document, Fields
 from alerting.rules.durations import parse_duration_ns
 from deckwatch.runtime.faults import Reject
@@ -25,6 +25,7 @@ _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_MINUTES = 1440
 _ROTATIONS = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
 _LEAST_TURN = timedelta(hours=1)
+_MOST_TURN = timedelta(days=366)
 _CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -182,17 +183,22 @@ def read_zone(name: str) -> ZoneInfo:
 def read_turn(text: str) -> timedelta:
     """Raises Reject."""
     turn = _ROTATIONS.get(text) or timedelta(microseconds=parse_duration_ns(text) // 1000)
-    if turn < _LEAST_TURN:
-        raise Reject(f"a turn lasts {_LEAST_TURN // timedelta(minutes=60)} hour at least")
+    if not _LEAST_TURN <= turn <= _MOST_TURN:
+        raise Reject("a turn lasts an hour at least, and a year at most")
     return turn
 
 
 def read_local(text: str) -> datetime:
     """A date or a time of ISO 8601, in the schedule's zone where it names no offset. Raises Reject."""
     try:
-        return datetime.fromisoformat(text.strip())
+        found = datetime.fromisoformat(text.strip())
     except ValueError:
         raise Reject(f'not a time: "{text}"; expected 2026-01-31, 2026-01-31 09:00 or 2026-01-31T09:00+01:00') from None
+    if found.year not in YEARS:
+        raise Reject(
+            f'"{text}" is out of range: years from {YEARS.start} to {YEARS.stop - 1} can be told in nanoseconds'
+        )
+    return found
 
 
 def read_clock(text: str) -> int:

@@ -104,6 +104,9 @@ def test_folded_lines_alarms_and_cancelled_events() -> None:
         (events("SUMMARY:bob", "DTSTART:2026-04-03", "DURATION:PT1H"), "DTSTART '2026-04-03' is no time"),
         (events("SUMMARY:bob", "DTSTART:20260403T090000", "DURATION:soon"), "'soon' is no duration"),
         (events("SUMMARY:bob", "DTSTART;TZID=X/Y:20260403T090000", "DURATION:PT1H"), "there is no time zone 'X/Y'"),
+        (events("SUMMARY:bob", "DTSTART:99991231T090000", "DURATION:PT1H"), "out of range, 1970 to 2199"),
+        (events("SUMMARY:bob", "DTSTART:20260403T090000", "DURATION:P99999D"), "is too long"),
+        (events("SUMMARY:bob", "DTSTART:20260403T090000", "DURATION:PT99999999999999H"), "is too long"),
         (events("SUMMARY:bob", "RRULE:FREQ=DAILY", "DTSTART:20260403T090000", "DURATION:PT1H"), "'bob' recurs"),
     ],
 )

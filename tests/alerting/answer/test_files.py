@@ -65,7 +65,7 @@ def test_every_fault_of_a_bad_file_with_its_place() -> None:
         (9, "rotation: not a duration"),
         (9, 'start: not a time: "next monday"; expected 2026-01-31'),
         (10, "users are missing"),
-        (10, "rotation: a turn lasts 1 hour at least"),
+        (10, "rotation: a turn lasts an hour at least"),
         (10, "start names a time already: give either that or handover"),
         (11, 'days: not a day of the week: "mo"'),
         (11, 'from: not a time of day: "25:00"'),
@@ -140,6 +140,17 @@ def test_no_clock(text: str) -> None:
 def test_no_zone(zone: str) -> None:
     with pytest.raises(Reject):
         read_zone(zone)
+
+
+@pytest.mark.parametrize("text", ["1969-12-31", "2200-01-01", "9999-12-31T23:59", "0001-01-01"])
+def test_years_that_no_clock_of_ours_reaches(text: str) -> None:
+    with pytest.raises(Reject, match="out of range"):
+        read_local(text)
+
+
+def test_a_turn_of_a_century_is_refused() -> None:
+    with pytest.raises(Reject, match="a year at most"):
+        read_turn("100y")
 
 
 def test_times() -> None:
