@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import aiohttp
@@ -16,8 +16,11 @@ T = TypeVar("T")
 
 
 class _Refusal(msgspec.Struct, frozen=True):
-    error: str
+    """`message` is what Alertmanager's API says instead; or it says a text alone."""
+
+    error: str = ""
     expected: str = ""
+    message: str = ""
 
 
 class JsonClient:
@@ -45,7 +48,7 @@ class JsonClient:
         method: str,
         path: str,
         answer: type[T],
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str | Sequence[str]] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> T:
         """Parameters that are empty are left out."""
@@ -59,7 +62,7 @@ class JsonClient:
         self,
         method: str,
         path: str,
-        parameters: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str | Sequence[str]] | None = None,
         body: Mapping[str, Any] | bytes | None = None,
     ) -> bytes:
         assert self._session is not None, "use `async with`"  # noqa: S101
@@ -89,8 +92,10 @@ def _fault(status: int, body: bytes, where: str) -> Exception:
     if status in (401, 403):
         return Unusable(f"{where} wants a token: give it with --token-file or DECKWATCH_TOKEN")
     try:
-        refusal = msgspec.json.decode(body, type=_Refusal)
+        refusal = msgspec.json.decode(body, type=_Refusal | str)
     except msgspec.DecodeError:
         return Unusable(f"{where} answered {status}: is it a collector of this version?")
-    said = refusal.error + (f"; expected {refusal.expected}" if refusal.expected else "")
+    if isinstance(refusal, str):
+        refusal = _Refusal(refusal)
+    said = (refusal.error or refusal.message) + (f"; expected {refusal.expected}" if refusal.expected else "")
     return Retry(f"{where}: {said}") if status >= 500 else Reject(said)

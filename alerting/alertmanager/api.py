@@ -7,6 +7,7 @@ paths below `/tenants/NAME`, for clients that can be given a prefix alone (Prome
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -250,6 +251,8 @@ def _answering(handler: _Handler) -> Callable[[web.Request], Awaitable[web.Strea
         except BadBody as bad:
             told: object = str(bad) if bad.code is None else {"code": bad.code, "message": str(bad)}
             return _json(told, bad.status)
+        except sqlite3.Error as error:
+            return _json(f"it can't be saved now, so nothing of it is in force: {error}", 500)
         except UnknownSilence as unknown:
             return _json(str(unknown), 404)
         except Reject as bad:

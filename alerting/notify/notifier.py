@@ -146,10 +146,6 @@ class Notifier:
 
     # Life -----------------------------------------------------------------------------------------------------------
 
-    def changed(self) -> None:
-        """Something was set that may be due earlier than what was waited for."""
-        self._changed.set()
-
     async def run(self) -> None:
         """Looks at each group when its time has come. Until it is cancelled."""
         while True:
