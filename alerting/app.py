@@ -22,6 +22,7 @@ from alerting.api import AlertingApi
 from alerting.incidents import Incidents
 from alerting.notifications import Notifications
 from alerting.notify.channels.model import Notification
+from alerting.notify.rule_evidence import RuleEvidence, merged
 from alerting.notify.template_data import Evidence
 from alerting.rules.agents import QuietAgents, Replay
 from alerting.rules.asking import reaches_ms
@@ -36,7 +37,7 @@ from alerting.rules.model import RuleSet
 from alerting.rules.published import Published
 from alerting.rules.schedule import Schedule
 from alerting.rules.sources import KnownAlone, LiveSource, NewestAsLive, RuleSource
-from alerting.rules.state import Surroundings
+from alerting.rules.state import Alert, Surroundings
 from alerting.rules.watch import Look, look
 from alerting.settings import AlertingSettings
 from alerting.state_store import StateStore
@@ -50,6 +51,7 @@ from collector.metrics.promql.settings import PromqlSettings
 from collector.metrics.promql.source import SeriesSource
 from collector.metrics.series import Newest
 from collector.records import RecordConsumer
+from collector.store.protocol import LogStore
 from deckwatch.runtime.announce import Announced, announce
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Unusable
@@ -77,6 +79,7 @@ class Alerting:
         queries: PromqlSettings = PromqlSettings(),  # noqa: B008 - frozen
         replayed: Callable[[], bool] = lambda: True,
         newest: Iterable[Newest] = (),
+        logs: LogStore | None = None,
         far: Callable[[str], SeriesSource | None] = lambda tenant: None,
     ) -> None:
         """`history` answers for the samples of a tenant, `keep` adds to it; `far`: another storage that has all but
@@ -123,6 +126,7 @@ class Alerting:
             Surroundings(settings.external_labels, settings.external_url),
             queries,
         )
+        self._rule_evidence = RuleEvidence(self._evaluator.alerts, self._fingerprint, logs, clock)
         self._schedule = Schedule(self._evaluator, clock, registry, arrival_gap_s=settings.arrival_gap_s)
         self._api = AlertingApi(self._evaluator, self._store)
         self._good = Gauge(
@@ -183,8 +187,12 @@ class Alerting:
         return made
 
     async def _evidence(self, notification: Notification) -> Mapping[str, Evidence]:
-        """What goes with a message about alerts: links to answer it."""
-        return self._incidents.evidence(notification)
+        """What goes with a message about alerts: values, the last lines, links to answer it."""
+        return merged(await self._rule_evidence(notification), self._incidents.evidence(notification))
+
+    def _fingerprint(self, tenant: str, alert: Alert) -> str:
+        """Under which it is told of."""
+        return self._notifications.notifier.record(tenant, alert, "", 0).fingerprint
 
     def consumers(self) -> RecordConsumer:
         return self._log_metrics
@@ -256,6 +264,7 @@ class Alerting:
         queries = [rule.expression for group in rules.groups for rule in group.rules]
         ranges = [(selector.name, ms * 1_000_000) for query in queries for selector, ms in reaches_ms(query, 0)]
         self._log_metrics.set_metrics(rules.log_metrics, _longest(ranges))
+        self._rule_evidence.log_metrics = rules.log_metrics
         self._evaluator.load(rules.groups, self._clock.now_ns())
         self._schedule.set_groups(self._evaluator.groups.values())
         self._schedule.every(self._settings.reload_interval_s, "look at rule files", self._reload_if_changed)
@@ -304,6 +313,7 @@ def attach(collector: Collector, settings: AlertingSettings) -> Alerting:
         queries=collector.settings.metrics.queries,
         replayed=lambda: collector.store.snapshot().newest_seq >= held_seq,
         newest=(collector.completeness, OwnSeries(collector.registry, host=platform.node())),
+        logs=collector.search,
         far=collector.far,
     )
     collector.prometheus_api.add_newest(alerting.newest)

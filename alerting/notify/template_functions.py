@@ -63,6 +63,11 @@ def append(items: Datum, *more: Datum) -> list[Datum]:
     return [*items, *more]
 
 
+def _raw(value: Datum) -> str:
+    """What is escaped now needs no taming besides (channels.markup.tamed)."""
+    return clean(text_of(value)).replace("<\u200b", "<")
+
+
 def _plain(value: Datum) -> object:
     if isinstance(value, Mapping):
         return {name: _plain(one) for name, one in value.items()}
@@ -111,8 +116,8 @@ def bound_functions(dialect: Dialect, language: Language, now_ns: int, time_zone
         "now": lambda: Moment(now_ns),
         "say": lambda name: words[as_text(name)],
         "when": lambda moment: Moment(_moment(moment).ns, time_zone).format("2006-01-02 15:04:05 MST"),
-        "escape": lambda text: made(markup.escape(clean(text_of(text)))),
-        "bold": lambda text: made(markup.bold(clean(text_of(text)))),
-        "code": lambda text: made(markup.code(clean(text_of(text)))),
-        "link": lambda text, url: made(markup.link(clean(as_text(text)), as_text(url))),
+        "escape": lambda text: made(markup.escape(_raw(text))),
+        "bold": lambda text: made(markup.bold(_raw(text))),
+        "code": lambda text: made(markup.code(_raw(text))),
+        "link": lambda text, url: made(markup.link(_raw(text), as_text(url))),
     }

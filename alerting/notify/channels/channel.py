@@ -30,8 +30,9 @@ class ChannelContext(msgspec.Struct, frozen=True):
     paces: Paces
     timeout_s: float = 10.0
 
-    async def view(self, notification: Notification) -> View:
-        return View(notification, self.templates, await self.evidence.of(notification))
+    async def view(self, notification: Notification, *, with_evidence: bool = True) -> View:
+        evidence = await self.evidence.of(notification) if with_evidence else {}
+        return View(notification, self.templates, evidence)
 
 
 class Service(Protocol):
@@ -54,13 +55,16 @@ class HttpChannel:
         *,
         send_resolved: bool,
         pace: Pace = UNLIMITED,
+        with_evidence: bool = True,
     ) -> None:
+        """`with_evidence`: its messages are for people; a machine's are not to wait for what it doesn't read."""
         self.name = name
         self.send_resolved = send_resolved
         self._service = service
         self._client = client
         self._context = context
         self._pace = pace
+        self._with_evidence = with_evidence
 
     def wait_s(self, monotonic_s: float) -> float:
         return self._pace.wait_s(monotonic_s)
@@ -70,7 +74,7 @@ class HttpChannel:
         started = time.perf_counter()
         answer = Answer(Outcome.REFUSED, target, error="there is nothing to send")
         try:
-            view = await self._context.view(notification)
+            view = await self._context.view(notification, with_evidence=self._with_evidence)
             for request in await self._service.requests(view, self._client):
                 target = host_of(request.url)
                 self._pace.took(time.monotonic())

@@ -77,4 +77,4 @@ def make(place: Place, config: WebhookConfig, context: ChannelContext) -> HttpCh
     """Raises ValueError."""
     client = HttpClient(config.http_config or place.defaults.http_config, timeout_s=config.timeout or context.timeout_s)
     service = Webhook(SecretText(config.url, config.url_file), config.max_alerts)
-    return HttpChannel(place.name, service, client, context, send_resolved=config.send_resolved)
+    return HttpChannel(place.name, service, client, context, send_resolved=config.send_resolved, with_evidence=False)
