@@ -96,7 +96,7 @@ class Ledger:
         if not group.inode:
             return 0
         mark = self.state.marks.get(group.path)
-        if mark is None or mark.inode != group.inode:
+        if mark is None:  # or it was made anew: `_ended` let go of the one before
             mark = self.state.marks[group.path] = Mark(group.inode, group.id)
         mark.ts_ns = self._now_ns
         mark.looks += 1

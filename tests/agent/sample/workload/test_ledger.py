@@ -149,6 +149,25 @@ def test_a_cgroup_that_lingers_gets_its_rest_with_the_next_look() -> None:
     assert host.look(group("a", 1), docker_s=101.5).cpu_s(JOB) == 6.5
 
 
+def test_what_still_lingers_takes_nothing_from_who_is_gone() -> None:
+    host = Host("a:web", "b:web").look(group("a", 1), group("b", 5, inode=2), docker_s=100)
+    events = "15 start x, 17 die x, 17.1 destroy x, 19.9 die b"
+    host.look(group("a", 1), group("b", 6, inode=2), docker_s=103, events=events)
+    assert (host.cpu_s(WEB), host.cpu_s(JOB)) == (7, 2)
+
+
+def test_an_end_that_engine_and_cgroup_tell_counts_once() -> None:
+    host = Host("a:web", "b:web").look(group("a", 1), group("b", 5, inode=2), docker_s=100)
+    host.look(group("a", 1), docker_s=104, events="10 start x, 15 die b, 15 die x")
+    assert (host.cpu_s(WEB), host.cpu_s(JOB)) == (1 + 5 + 2, 2)  # both ran for 5 s since
+
+
+def test_one_that_went_before_it_had_a_name() -> None:
+    host = Host("a:web").look(group("a", 1), group("b", 5, inode=2), docker_s=100)
+    host.look(group("a", 1), docker_s=100)
+    assert host.cpu_s(WorkloadKey("cgroup", "", "/docker")) == 5
+
+
 def test_news_of_an_end_behind_the_look_waits_for_the_next_one() -> None:
     host = Host("a:web").look(group("a", 1), docker_s=100)
     host.look(group("a", 1), docker_s=101, events="19 start x, 20.01 die x, 20.02 destroy x")
@@ -180,6 +199,10 @@ def test_shared_networks_count_once_whoever_speaks() -> None:
     # the other has gone: b speaks now
     host.look(group("b", 0, inode=2, network=net, received_bytes=170, sent_bytes=25))
     assert (host.totals().received_bytes, host.totals().sent_bytes) == (170, 25)
+    # others join, the founders leave: still the same
+    third = group("d", 0, inode=4, network=net)
+    host.look(group("b", 0, inode=2, network=net, received_bytes=170, sent_bytes=25), third)
+    host.look(group("d", 0, inode=4, network=net, received_bytes=170, sent_bytes=25))
     # the same number, and nobody of those who lived there: another namespace
     host.look(group("c", 0, inode=3, network=net, received_bytes=200, sent_bytes=30))
     host.containers = Host("c:job").containers

@@ -147,6 +147,8 @@ def test_an_older_description_is_not_believed() -> None:
     story = Story().hear(1, "start").hear(2, "die", exitCode="0").hear(3, "start")
     story.told(EXITED, started_s=1, finished_s=2, code=0, looks=5)
     assert story.counts == (2, 1, {"completed": 1})
+    story.hear(4, "die", exitCode="0").told(RUNNING, started_s=3, looks=5)
+    assert story.counts == (2, 1, {"completed": 2})
 
 
 @pytest.mark.parametrize(
