@@ -81,6 +81,7 @@ class Desk:
         hook: WebhookReceiver | None,
         text: str = RULES,
         globs: Sequence[str] | None = None,
+        alertmanager_config: str = "",
         **options: float,
     ) -> None:
         path.mkdir(exist_ok=True)
@@ -91,9 +92,14 @@ class Desk:
         self.clock = SystemClock()
         self.head = Head(self.clock, self.registry, silent_after_s=options.pop("silent_after_s", 300))
         webhooks = (WebhookSettings(url=Secret(hook.url)),) if hook else ()
+        config: Path | None = None
+        if alertmanager_config and hook:
+            webhooks, config = (), path / "am.yaml"
+            config.write_text(alertmanager_config.replace("HOOK", hook.url))
         settings = AlertingSettings(
             builtin_rules=False,
             webhooks=webhooks,
+            alertmanager_config=config,
             retry_most_s=0.2,
             external_url="http://me:9428",
             **options,  # type: ignore[arg-type]
@@ -169,9 +175,18 @@ async def test_a_line_reaches_the_webhook(tmp_path: Path, hook: WebhookReceiver)
     assert got.at - written < 2
 
 
-async def test_from_a_line_to_the_webhook_in_less_than_two_seconds(tmp_path: Path, hook: WebhookReceiver) -> None:
+NO_WAIT = """
+route: {receiver: ops, group_by: [alertname, container], group_wait: 0s}
+receivers: [{name: ops, webhook_configs: [{url: HOOK}]}]
+"""
+
+
+@pytest.mark.parametrize("config", ["", NO_WAIT], ids=["webhooks of the settings", "group_wait 0s"])
+async def test_from_a_line_to_the_webhook_in_less_than_two_seconds(
+    tmp_path: Path, hook: WebhookReceiver, config: str
+) -> None:
     """p99 of 100 lines of as many containers, each a new alert."""
-    desk = Desk(tmp_path, hook)
+    desk = Desk(tmp_path, hook, alertmanager_config=config)
     written: dict[str, float] = {}
     async with desk.open():
         consumer = desk.alerting.consumers()
