@@ -11,7 +11,8 @@ is still being written. A stream whose file is gone counts with what was acked a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 from prometheus_client.core import GaugeMetricFamily
@@ -22,8 +23,9 @@ from agent.tail.tail import Tail
 from deckwatch.runtime.files import told_path
 from deckwatch.wire.model import Container, GapReason
 
-MOST_LOGS = 1000
-"""Told apart in metrics; those with the fewest bytes beyond it are put together as `other`."""
+MOST_LOGS = 200
+"""Told apart in metrics; those with the fewest bytes beyond it are put together as `other`. Each is five series, which
+go into the collector's history as well; /status tells of all."""
 OTHER = "other"
 
 
@@ -119,6 +121,27 @@ def waiting_status(state: StreamState, size_bytes: int, agent: str) -> StreamSta
     return msgspec.structs.replace(known, place="waiting", size_bytes=size_bytes, lag_bytes=size_bytes - acked)
 
 
+class Known(msgspec.Struct, frozen=True):
+    """All that is known of an agent's streams at one moment."""
+
+    agent: str
+    tails: Sequence[Tail]
+    closed: Sequence[StreamState]
+    waiting: Sequence[tuple[StreamState, int]]  # with the sizes of their files
+    hidden: str  # a source that is no log
+
+    def streams(self) -> Iterator[StreamStatus]:
+        """Closed ones as long as their files are there."""
+        for state in self.closed:
+            if state.listed and state.source != self.hidden:
+                yield closed_status(state, self.agent)
+        for state, size_bytes in self.waiting:
+            yield waiting_status(state, size_bytes, self.agent)
+        for tail in self.tails:
+            if tail.source.name != self.hidden:
+                yield stream_status(tail)
+
+
 def _name(container: Container | None) -> str:
     return "" if container is None else container.name or container.id
 
@@ -160,18 +183,30 @@ def _account(source: str, streams: list[StreamStatus]) -> LogAccount:
     )
 
 
-def _sums(parts: Sequence[StreamStatus | LogAccount]) -> dict[str, int]:
+def _sums(parts: Sequence[StreamStatus]) -> dict[str, int]:
     return {field: sum(getattr(one, field) for one in parts) for _, _, field in _FIGURES}
 
 
-def bounded(logs: tuple[LogAccount, ...], most: int = MOST_LOGS) -> tuple[LogAccount, ...]:
-    """The largest logs, and one account for all the others."""
-    if len(logs) <= most:
-        return logs
-    by_size = sorted(logs, key=lambda one: (-one.written_bytes, one.source))
-    rest = by_size[most:]
-    together = LogAccount(OTHER, "", OTHER, sum(one.streams for one in rest), **_sums(rest))
-    return (*by_size[:most], together)
+def largest(streams: Callable[[], Iterable[StreamStatus]], most: int = MOST_LOGS) -> tuple[LogAccount, ...]:
+    """Accounts of the largest logs, and one for all the others. Thousands of streams are never there at a time: they
+    are gone through twice."""
+    written: dict[str, int] = {}
+    for one in streams():
+        written[one.source] = written.get(one.source, 0) + one.written_bytes
+    told = set(heapq.nsmallest(most, written, key=lambda source: (-written[source], source)))
+    apart = accounts(one for one in streams() if one.source in told)
+    rest = len(written) - len(told)
+    return (*apart, _together(one for one in streams() if one.source not in told)) if rest else apart
+
+
+def _together(streams: Iterable[StreamStatus]) -> LogAccount:
+    sums = dict.fromkeys((field for _, _, field in _FIGURES), 0)
+    count = 0
+    for one in streams:
+        count += 1
+        for field in sums:
+            sums[field] += getattr(one, field)
+    return LogAccount(OTHER, "", OTHER, count, **sums)
 
 
 class LogMetrics(Collector):
@@ -181,7 +216,7 @@ class LogMetrics(Collector):
         self._logs: tuple[LogAccount, ...] = ()
 
     def tell(self, logs: tuple[LogAccount, ...]) -> None:
-        self._logs = bounded(logs)
+        self._logs = logs
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         for name, about, field in _FIGURES:

@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 import msgspec
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from agent.accounting import LogMetrics, StreamStatus, accounts, closed_status, stream_status
+from agent.accounting import Known, LogMetrics, accounts, largest
 from agent.application import ApplicationMetrics
 from agent.discover.app import Discovery
 from agent.discover.finding import Finding
@@ -133,18 +133,16 @@ class Agent:
     async def measure(self) -> Left:
         """Bring the gauges up to date."""
         left = await self.pipe.left()
-        self.log_metrics.tell(accounts(await self._streams()))
+        self.log_metrics.tell(largest((await self._known()).streams))
         return left
 
-    async def _streams(self) -> list[StreamStatus]:
-        """Open ones, and those whose files are read to their end and still there."""
-        opened = [stream_status(tail) for tail in await self.pipe.tails()]
-        closed = [closed_status(state, self.identity.agent) for state in await self.pipe.ledger() if state.listed]
-        return [one for one in (*closed, *opened) if one.source != SPOOL_SOURCE]
+    async def _known(self) -> Known:
+        tails, closed, waiting = await self.pipe.tails(), await self.pipe.ledger(), await self.pipe.waiting()
+        return Known(self.identity.agent, tails, closed, waiting, SPOOL_SOURCE)
 
     async def status(self) -> AgentStatus:
         left = await self.pipe.left()
-        streams = await self._streams()
+        streams = list((await self._known()).streams())
         return AgentStatus(
             agent=self.identity.agent,
             host=self.identity.host,

@@ -43,7 +43,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_NAMELESS_AT_ONCE = 250
+_NAMELESS_AT_ONCE = 50
+"""Files whose names are asked for in one Hello: each has tens of possible ones."""
 _STIR_S = 0.1
 """Between two looks because of inotify: a busy writer would wake us thousands of times."""
 
@@ -394,6 +395,10 @@ class Pipe:
     async def ledger(self) -> list[StreamState]:
         """Streams that were read to their end and let go."""
         return await self._do(list, self._tailer.memory.ledger())
+
+    async def waiting(self) -> list[tuple[StreamState, int]]:
+        """Streams of before the start that are to be found again, with the sizes of their files."""
+        return await self._do(self._tailer.waiting)
 
     async def drain(self, limit_s: float) -> Left:
         """Wait until all is acked, at most so long. `run` must be running."""

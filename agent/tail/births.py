@@ -22,15 +22,14 @@ class Births:
     def __init__(self, name: str) -> None:
         self.name = name
         self.count = 0
-        self._names: dict[str, int] | None = None  # name in the folder -> number of its birth; None: none was born
+        self._names: tuple[tuple[str, int], ...] = ()  # (name in the folder, number of its birth), few at a time
         self._moving: tuple[int, int | None] | None = None  # cookie of the last rename, and what is on its way
         self._born = 0
 
     @property
     def names(self) -> list[str]:
         """Where files stand that were born here, the oldest first."""
-        names = self._names or {}
-        return sorted(names, key=names.__getitem__)
+        return [name for name, _ in sorted(self._names, key=lambda named: named[1])]
 
     def take(self, notice: Notice) -> bool:
         """True: this log's files changed names."""
@@ -49,7 +48,10 @@ class Births:
         return False
 
     def _unname(self, name: str) -> int | None:
-        return self._names.pop(name, None) if self._names else None
+        number = next((number for known, number in self._names if known == name), None)
+        if number is not None:
+            self._names = tuple(named for named in self._names if named[0] != name)
+        return number
 
     def _left(self, notice: Notice) -> bool:
         number = self._unname(notice.name)
@@ -75,9 +77,8 @@ class Births:
         self._name(self.name, self._born)
 
     def _name(self, name: str, number: int) -> None:
-        if self._names is None:
-            self._names = {}
-        self._names[name] = number
+        self._unname(name)
+        self._names = (*self._names, (name, number))
 
     def settle(self) -> None:
         """All births so far are accounted for."""
@@ -86,7 +87,7 @@ class Births:
     def forget(self) -> None:
         """Events were lost: nobody knows which file carries which name."""
         self.count = 0
-        self._names = self._moving = None
+        self._names, self._moving = (), None
 
 
 def unseen(births: int, opened: int) -> int:

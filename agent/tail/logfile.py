@@ -33,6 +33,9 @@ NO_FILE = FileId(0, 0)
 """Nothing was ever opened: no file system gives this inode to a file."""
 
 
+_DEVICES: dict[int, int] = {}  # numbers of devices, to themselves: thousands of files are on one
+
+
 class FileStat(msgspec.Struct, frozen=True, gc=False):
     size: int | None  # of the text; None: not known before the end of a compressed file was reached
     stored_bytes: int  # on disk
@@ -72,7 +75,7 @@ class PlainFile:
         if not stat.S_ISREG(found.st_mode):
             self.close()
             raise OSError(errno.EINVAL, "not a regular file", path)
-        self.id = FileId(found.st_dev, found.st_ino)
+        self.id = FileId(_DEVICES.setdefault(found.st_dev, found.st_dev), found.st_ino)
 
     def again(self) -> PlainFile:
         """The same file, to be closed on its own. Raises OSError."""

@@ -117,7 +117,8 @@ class Tail:
         stat = self.file.stat()
         if stat.size != self.size or (stat.size is None and stat.mtime_ns != self._mtime_ns):
             self.size, self.changed_at = stat.size, now
-        self.stored_bytes = stat.stored_bytes
+        if stat.stored_bytes != self.stored_bytes:
+            self.stored_bytes = stat.stored_bytes
         if self.place is Place.ROTATED and stat.links == 0:
             self.place = Place.DELETED
         holds = True

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MOST_PIECES = 1000
+_MOST_PIECES = 250
 """In one batch: each is an object with its stream, and many small ones would take more memory than the bytes do."""
 
 
@@ -45,6 +45,8 @@ class Turns:
             piece = self._piece_of(followed, chunk_bytes, now)
             if any(tail.unread for tail in followed.tails):
                 self._ready[followed] = None
+            elif not self._ready:
+                self._ready = {}  # an empty one keeps the room of all that were in it
             if piece is not None:
                 taken += len(piece.data)
                 pieces += 1

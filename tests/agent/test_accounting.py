@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from agent.accounting import OTHER, LogAccount, LogMetrics, StreamStatus, accounts, bounded
+from agent.accounting import OTHER, LogAccount, LogMetrics, StreamStatus, accounts, largest
 from agent.settings import AgentSettings
 from agent.status import AgentStatus
 from deckwatch.wire.identity import stream_key
@@ -47,10 +47,11 @@ def test_generations_of_a_log_are_one_account() -> None:
 
 
 def test_metrics_tell_the_largest_logs_apart() -> None:
-    logs = accounts([stream(str(n), n, n, 0) for n in range(1, 6)])
-    few = bounded(logs, most=2)
-    assert [(log.source, log.written_bytes, log.streams) for log in few] == [("5", 5, 1), ("4", 4, 1), (OTHER, 6, 3)]
-    assert bounded(logs, most=5) == logs
+    streams = [stream(str(n), n, n, 0) for n in range(1, 6)] + [stream("1", 1, 1, 0)]
+    few = largest(lambda: streams, most=2)
+    assert [(log.source, log.written_bytes, log.streams) for log in few] == [("4", 4, 1), ("5", 5, 1), (OTHER, 7, 4)]
+    logs = largest(lambda: streams, most=5)
+    assert logs == accounts(streams)
     registry, metrics = CollectorRegistry(), LogMetrics()
     registry.register(metrics)
     metrics.tell(logs)
