@@ -5,8 +5,8 @@ text in another file: that is how a restore from a backup shows, without anybody
 give the copy the very inode that was freed for it: the mark of a clean end also notes when the file was last changed,
 which no copy keeps (its ctime; `cp -a` sets the other times).
 
-It is renewed too where the last run did not end with everything sealed: a journal that was cut at a whole entry, or is
-gone, looks like one that never had more. Agents compare all positions then and send again what is missing; the price
+It is renewed too where the last run did not end with everything sealed: after a power failure, a journal that was cut
+at a whole entry, or is gone, may look like one that never had more. Agents compare all positions then and send again what is missing; the price
 of a crash is one Hello of each agent.
 """
 
