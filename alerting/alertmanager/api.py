@@ -1,7 +1,8 @@
 """Alertmanager's API v2: what amtool, Prometheus, Grafana and karma call.
 
-Same paths, parameters, codes and bodies as Alertmanager's (api/v2/openapi.yaml). Whose alerts: `?tenant=NAME`, or the
-paths below `/tenants/NAME`, for clients that can be given a prefix alone (Prometheus' path_prefix, amtool's URL).
+Same paths, parameters, codes and bodies as Alertmanager's (api/v2/openapi.yaml). Whose alerts: `?tenant=NAME`, the
+header X-Scope-OrgID, or the paths below `/tenants/NAME`, for clients that can be given a prefix alone (Prometheus'
+path_prefix, amtool's URL).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from deckwatch.wire.model import DEFAULT_TENANT
 _Handler = Callable[[web.Request], Awaitable[web.Response]]
 _TRUE = ("true", "1", "yes", "ok", "y", "on", "selected", "checked", "t", "enabled")
 """go-openapi's idea of it; all else is false."""
+TENANT_HEADER = "X-Scope-OrgID"
+"""Of Mimir's and Cortex' clients, as remote write takes it."""
 _COMPATIBLE_WITH = "0.25.0"
 
 
@@ -230,7 +233,8 @@ def _muted_by(dispatcher: Dispatcher, group: Group, now_ns: int) -> tuple[str, .
 
 def tenant_of(request: web.Request) -> str:
     """Raises BadBody."""
-    name = request.match_info.get("tenant") or request.query.get("tenant") or DEFAULT_TENANT
+    named = (request.match_info.get("tenant"), request.query.get("tenant"), request.headers.get(TENANT_HEADER))
+    name = next(filter(None, named), DEFAULT_TENANT)
     if problem := tenant_fault(name):
         raise BadBody(400, problem)
     return name

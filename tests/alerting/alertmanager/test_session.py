@@ -130,6 +130,8 @@ async def test_alerts_of_one_tenant_are_no_others_business(daemon: AlertDaemon, 
                 assert len(await answer.json()) == want
             async with session.get(f"{daemon.url}/api/v2/{path}", params={"tenant": "red"}) as answer:
                 assert await answer.json() == []
+        async with session.get(f"{daemon.url}/api/v2/alerts", headers={"X-Scope-OrgID": "blue"}) as answer:
+            assert len(await answer.json()) == 1
         async with session.get(f"{daemon.url}/api/v1/notifications", params={"tenant": "blue"}) as answer:
             (told,) = (await answer.json())["data"]["receipts"]
             assert told["tenant"] == "blue"
