@@ -7,6 +7,7 @@ alerts -> tracker (incidents, timelines) -> escalator -> outbox
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from alerting.rules.files import BadRules, rule_paths
 from alerting.rules.watch import Look, look
 from alerting.track.api import IncidentApi
 from alerting.track.grouping import grouping
+from alerting.track.measures import Statistics, statistics
 from alerting.track.metrics import TrackMetrics
 from alerting.track.settings import IncidentSettings
 from alerting.track.store import Choice, IncidentStore
@@ -166,7 +168,7 @@ class Incidents:
                     self._metrics.count(self.tracker.store.counts())
                 if passed - judged >= JUDGE_EVERY_S:
                     judged = passed
-                    self._judge(now_ns)
+                    await self._judge(now_ns)
                 failing = False
             except Exception:  # a full disk, or a fault of ours over one incident: what is due stays due
                 self._failures.inc()
@@ -182,15 +184,20 @@ class Incidents:
         for receiver, tenant in sorted(unknown_receivers(plan, self._routing)):
             log.warning("on-call files name the receiver %s, which the configuration of %s lacks", receiver, tenant)
 
-    def _judge(self, now_ns: int) -> None:
+    async def _judge(self, now_ns: int) -> None:
+        """In a thread: alerts don't wait for it."""
         store = self.tracker.store
         gone = store.forget(now_ns - round(self._settings.keep_days * _DAY_NS))
         if gone:
             log.info("%d incidents that ended more than %g days ago were forgotten", gone, self._settings.keep_days)
         start_ns = now_ns - round(self._settings.noise_window_s * 1e9)
-        tenants = sorted({tenant for tenant, _, _ in store.counts()})
-        lately = (one for tenant in tenants for one in store.chosen(Choice(tenant, start_ns=start_ns)))
-        self._metrics.judge(lately, start_ns, now_ns)
+
+        def rows() -> dict[str, list[Statistics]]:
+            tenants = sorted({tenant for tenant, _, _ in store.counts()})
+            lately = {tenant: store.measured(Choice(tenant, start_ns=start_ns)) for tenant in tenants}
+            return {tenant: statistics(some, start_ns, now_ns) for tenant, some in lately.items()}
+
+        self._metrics.judge(await asyncio.to_thread(rows))
 
 
 def unknown_receivers(plan: OnCallPlan, routing: Callable[[str], Routing]) -> set[tuple[str, str]]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from alerting.track.model import Incident, Period
+from alerting.track.model import Measured, Period
 
 
 class Times(msgspec.Struct, frozen=True):
@@ -43,10 +43,10 @@ class Statistics(msgspec.Struct, frozen=True):
 
 
 def statistics(
-    incidents: Iterable[Incident], start_ns: int, end_ns: int, by: Grouped = Grouped.RULE
+    incidents: Iterable[Measured], start_ns: int, end_ns: int, by: Grouped = Grouped.RULE
 ) -> list[Statistics]:
     """The noisiest first: by how many ended unattended."""
-    found: dict[str, list[Incident]] = {}
+    found: dict[str, list[Measured]] = {}
     for incident in incidents:
         name = incident.rule if by is Grouped.RULE else incident.team
         found.setdefault(name, []).append(incident)
@@ -77,7 +77,7 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def _row(name: str, incidents: Sequence[Incident], start_ns: int, end_ns: int) -> Statistics:
+def _row(name: str, incidents: Sequence[Measured], start_ns: int, end_ns: int) -> Statistics:
     within = [(each, list(_within(each, start_ns, end_ns))) for each in incidents]
     periods = [period for _, some in within for _, period in some]
     ended = [period for period in periods if period.ended]
@@ -96,7 +96,7 @@ def _row(name: str, incidents: Sequence[Incident], start_ns: int, end_ns: int) -
     )
 
 
-def _within(incident: Incident, start_ns: int, end_ns: int) -> Iterator[tuple[int, Period]]:
+def _within(incident: Measured, start_ns: int, end_ns: int) -> Iterator[tuple[int, Period]]:
     for place, period in enumerate(incident.periods):
         if start_ns <= period.since_ns < end_ns:
             yield place, period

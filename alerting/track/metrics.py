@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from alerting.track.measures import Grouped, acknowledge_s, resolve_s, statistics
+from alerting.track.measures import Statistics, acknowledge_s, resolve_s
 from alerting.track.model import AnyEvent, Incident, State
 
 _BUCKETS = (30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400, 259_200)
@@ -63,14 +63,11 @@ class TrackMetrics:
         for incident in incidents:
             self.changed(None, incident, ())
 
-    def judge(self, incidents: Iterable[Incident], start_ns: int, end_ns: int) -> None:
-        """How noisy each rule is, of the incidents that may have been open in the window."""
-        of_tenant: dict[str, list[Incident]] = {}
-        for incident in incidents:
-            of_tenant.setdefault(incident.tenant, []).append(incident)
+    def judge(self, rows: Mapping[str, Iterable[Statistics]]) -> None:
+        """How noisy each rule is: tenant -> statistics by rule."""
         self._noise.clear()
-        for tenant, some in of_tenant.items():
-            for row in statistics(some, start_ns, end_ns, Grouped.RULE):
+        for tenant, some in rows.items():
+            for row in some:
                 if row.noise is not None:
                     self._noise.labels(tenant, row.name).set(row.noise)
 

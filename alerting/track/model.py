@@ -195,7 +195,7 @@ AnyEvent = (
 # State --------------------------------------------------------------------------------------------------------
 
 
-class IncidentAlert(msgspec.Struct, frozen=True):
+class IncidentAlert(msgspec.Struct, frozen=True, array_like=True):
     labels: Labels
     annotations: Labels
     joined_ns: int
@@ -245,6 +245,15 @@ class Period(msgspec.Struct, frozen=True):
         return self.resolved_ns > 0
 
 
+class Measured(msgspec.Struct, frozen=True):
+    """What statistics are computed from: kept apart, so that those of a year read no labels of alerts."""
+
+    rule: str
+    team: str
+    periods: tuple[Period, ...]
+    flaps: int
+
+
 class Incident(msgspec.Struct, frozen=True):
     id: str
     tenant: str
@@ -291,6 +300,10 @@ class Incident(msgspec.Struct, frozen=True):
     def flaps(self) -> int:
         """How often an alert fired again within the incident."""
         return sum(alert.times - 1 for alert in self.alerts.values())
+
+    @property
+    def measured(self) -> Measured:
+        return Measured(self.rule, self.team, self.periods, self.flaps)
 
     @property
     def title(self) -> str:

@@ -12,16 +12,18 @@ import msgspec
 
 from alerting.database import Database
 from alerting.track.fold import fold
-from alerting.track.model import AnyEvent, Incident, State
+from alerting.track.model import AnyEvent, Incident, Measured, State
 
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE incident (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, rule TEXT NOT NULL,
-    team TEXT NOT NULL, opened_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, due_ns INTEGER, body BLOB NOT NULL
+    team TEXT NOT NULL, opened_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, due_ns INTEGER, measured BLOB NOT NULL,
+    body BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX incident_by_key ON incident (tenant, key, opened_ns);
 CREATE INDEX incident_by_due ON incident (due_ns) WHERE due_ns IS NOT NULL;
+CREATE INDEX incident_by_state ON incident (tenant, state);
 CREATE INDEX incident_by_end ON incident (ended_ns);
 CREATE TABLE incident_event (
     incident TEXT NOT NULL, seq INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (incident, seq)
@@ -36,6 +38,7 @@ _AT_ONCE = 500
 
 _event = msgspec.msgpack.Decoder(AnyEvent)
 _incident = msgspec.msgpack.Decoder(Incident)
+_measured = msgspec.msgpack.Decoder(Measured)
 _encode = msgspec.msgpack.encode
 
 
@@ -94,6 +97,13 @@ class IncidentStore:
             yield from page
             before = page[-1].id
 
+    def measured(self, choice: Choice) -> list[Measured]:
+        """In no order."""
+        where, values = _where(choice)
+        with self.database.transaction() as connection:
+            rows = connection.execute(f"SELECT measured FROM incident WHERE {where}", values).fetchall()  # noqa: S608 - from below
+        return [_measured.decode(blob) for (blob,) in rows]
+
     def timeline(self, id_: str) -> list[AnyEvent]:
         with self.database.transaction() as connection:
             rows = connection.execute("SELECT event FROM incident_event WHERE incident = ? ORDER BY seq", (id_,))
@@ -119,9 +129,9 @@ class IncidentStore:
             rows = [(incident.id, first + place, _encode(event)) for place, event in enumerate(events)]
             connection.executemany("INSERT INTO incident_event VALUES (?, ?, ?)", rows)
             connection.execute(
-                "INSERT INTO incident VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                "INSERT INTO incident VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
                 " state = excluded.state, ended_ns = excluded.ended_ns, due_ns = excluded.due_ns,"
-                " body = excluded.body",
+                " measured = excluded.measured, body = excluded.body",
                 _row(incident, key, due_ns),
             )
 
@@ -165,7 +175,7 @@ class IncidentStore:
 
 def _row(incident: Incident, key: str, due_ns: int | None) -> tuple[object, ...]:
     named = (incident.id, incident.tenant, key, incident.state.value, incident.rule, incident.team)
-    return (*named, incident.opened_ns, incident.ended_ns, due_ns, _encode(incident))
+    return (*named, incident.opened_ns, incident.ended_ns, due_ns, _encode(incident.measured), _encode(incident))
 
 
 def _where(choice: Choice) -> tuple[str, list[object]]:

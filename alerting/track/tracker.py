@@ -137,35 +137,30 @@ class Tracker:
         """With what has run out by now."""
         return self.append(incident, expire(incident, now_ns), now_ns)
 
-    def append(
-        self, incident: Incident, events: Iterable[AnyEvent], now_ns: int, *, key: Key | None = None
-    ) -> Incident:
+    def append(self, incident: Incident, events: Iterable[AnyEvent], now_ns: int) -> Incident:
         """The incident with these events on its timeline, saved. `incident` must be as it was loaded or returned in
-        this transaction; `key` goes with the opening."""
+        this transaction."""
         added: list[AnyEvent] = []
         after = incident
         for event in events:
             added.append(replace(event, at_ns=_not_before(after, event.at_ns)))
             after = step(after, added[-1])
         if added:
-            self._save(after, "" if key is None else str(key), added, now_ns)
+            self._save(after, "", added, now_ns)
             self._noted(incident, after, added)
         if after.ended_ns and not incident.ended_ns:
             self._over(incident, after, now_ns)
         return after
 
-    def open(self, tenant: str, key: Key, alert: GroupAlert, now_ns: int) -> Incident:
+    def open(self, tenant: str, key: Key, alert: GroupAlert, joined: AlertsJoined, now_ns: int) -> Incident:
+        """With its first alerts; `alert` is one of them."""
         labels = dict(alert.labels)
         rule = labels.get(ALERTNAME, "")
         event = Opened(at_ns=now_ns, by=RULES, why=_begins(alert), key=key.labels, rule=rule, team=labels.get(TEAM, ""))
-        incident = opened(new_id(now_ns), tenant, event)
-        self._save(incident, str(key), [event], now_ns)
-        self._noted(None, incident, [event])
+        incident = step(opened(new_id(now_ns), tenant, event), joined)
+        self._save(incident, str(key), [event, joined], now_ns)
+        self._noted(None, incident, [event, joined])
         return incident
-
-    def reopened(self, incident: Incident, alert: GroupAlert, now_ns: int) -> Incident:
-        event = Reopened(at_ns=now_ns, by=RULES, why=_begins(alert))
-        return self.append(self.settled(incident, now_ns), [event], now_ns)
 
     def may_reopen(self, incident: Incident, now_ns: int) -> bool:
         """One that was reviewed is closed for good."""
@@ -243,31 +238,28 @@ class _Work:
     def _join(self, key: Key, alerts: dict[str, GroupAlert]) -> str:
         tracker, now_ns = self._tracker, self._now_ns
         first = next(iter(alerts.values()))
-        incident = tracker.store.newest(self._tenant, str(key))
-        if incident is not None and incident.ended_ns:
-            may = tracker.may_reopen(incident, now_ns)
-            incident = tracker.reopened(incident, first, now_ns) if may else None
-        if incident is None:
-            incident = tracker.open(self._tenant, key, first, now_ns)
-        joined = tuple(AlertRef(fingerprint, one.labels, one.annotations) for fingerprint, one in alerts.items())
-        incident = tracker.settled(incident, now_ns)
-        self._loaded[incident.id] = tracker.append(
-            incident, [AlertsJoined(at_ns=now_ns, by=RULES, alerts=joined)], now_ns
-        )
+        refs = tuple(AlertRef(fingerprint, one.labels, one.annotations) for fingerprint, one in alerts.items())
+        joined = AlertsJoined(at_ns=now_ns, by=RULES, alerts=refs)
+        known = tracker.store.newest(self._tenant, str(key))
+        if known is None or (known.ended_ns and not tracker.may_reopen(known, now_ns)):
+            incident = tracker.open(self._tenant, key, first, joined, now_ns)
+        else:
+            again = [Reopened(at_ns=now_ns, by=RULES, why=_begins(first))] if known.ended_ns else []
+            incident = tracker.append(known, [*expire(known, now_ns), *again, joined], now_ns)
+        self._loaded[incident.id] = incident
         tracker.store.note_alerts(self._tenant, alerts, incident.id)
         return incident.id
 
     def _end(self, incident: Incident, ended: Sequence[GroupAlert]) -> None:
-        tracker, now_ns = self._tracker, self._now_ns
-        incident = tracker.settled(incident, now_ns)
-        at_ns = min(now_ns, max(alert.ends_ns for alert in ended))  # noticed late, where one has timed out
+        at_ns = min(self._now_ns, max(alert.ends_ns for alert in ended))  # noticed late, where one has timed out
         alerts = tuple(AlertRef(alert.fingerprint, alert.labels) for alert in ended)
-        event = AlertsResolved(at_ns=at_ns, by=RULES, alerts=alerts)
-        incident = tracker.append(incident, [event], now_ns)
-        if not incident.firing:
-            over = Resolved(at_ns=at_ns, by=RULES, why="none of its alerts fires any more")
-            incident = tracker.append(incident, [over], now_ns)
-        self._loaded[incident.id] = incident
+        events: list[AnyEvent] = [
+            *expire(incident, self._now_ns),
+            AlertsResolved(at_ns=at_ns, by=RULES, alerts=alerts),
+        ]
+        if {*incident.firing} <= {alert.fingerprint for alert in ended}:
+            events.append(Resolved(at_ns=at_ns, by=RULES, why="none of its alerts fires any more"))
+        self._loaded[incident.id] = self._tracker.append(incident, events, self._now_ns)
 
 
 def _receipt_event(receipt: Receipt, now_ns: int) -> AnyEvent:

@@ -197,7 +197,7 @@ async def test_statistics_can_be_computed_from_the_exported_timelines(client: Cl
     (row,) = answer["statistics"]
     assert (row["name"], row["to_acknowledge"]["mean_s"], row["to_resolve"]["mean_s"]) == ("web", 30, 90)
     _, by_rule = await client.get("incidents/statistics")
-    again = statistics([fold(incident.id, "default", timeline)], 0, 2**63 - 1)
+    again = statistics([fold(incident.id, "default", timeline).measured], 0, 2**63 - 1)
     assert by_rule["statistics"] == msgspec.to_builtins(again)
 
 

@@ -10,6 +10,7 @@ from alerting.track.commands import Acknowledge, Snooze
 from alerting.track.fold import fold
 from alerting.track.measures import Grouped, Statistics, Times, quantile, statistics, times
 from alerting.track.metrics import TrackMetrics
+from alerting.track.store import Choice
 from tests.alerting.track.timelines import Desk, S, alert, at
 
 HOUR = 3600 * S
@@ -53,7 +54,7 @@ DOWN = Statistics("Down", 1, 0, 0, 1, 1, 1, 1.0, None, Times(1, 10, 10, 10))
 
 
 def test_of_rules_and_of_teams(desk: Desk) -> None:
-    found = list(desk.store.all())
+    found = desk.store.measured(Choice("default"))
     assert statistics(found, at(0), at(1000)) == [SLOW, DOWN]
     teams = statistics(found, at(0), at(1000), Grouped.TEAM)
     assert [(row.name, row.periods) for row in teams] == [("web", 3), ("", 1)]
@@ -63,7 +64,7 @@ def test_of_rules_and_of_teams(desk: Desk) -> None:
 
 def test_the_metrics_say_the_same_and_anybody_can_compute_them_again(desk: Desk) -> None:
     """From the timelines alone: what the metrics counted as it happened is what they add up to."""
-    incidents = [fold(each.id, each.tenant, desk.store.timeline(each.id)) for each in desk.store.all()]
+    incidents = [fold(each.id, each.tenant, desk.store.timeline(each.id)).measured for each in desk.store.all()]
     for row in statistics(incidents, at(0), at(1000)):
         team = "web" if row.name == "Slow" else ""
         labels = {"tenant": "default", "rule": row.name, "team": team}
@@ -86,7 +87,7 @@ def test_a_restart_goes_on_counting_where_it_was(desk: Desk, tmp_path: Path) -> 
 
 def test_noise_of_each_rule(desk: Desk) -> None:
     metrics = TrackMetrics(type(desk.registry)())
-    metrics.judge(desk.store.all(), at(0), at(1000))
+    metrics.judge({"default": statistics(desk.store.measured(Choice("default")), at(0), at(1000))})
     metrics.count(desk.store.counts())
     noise = {(sample.labels["rule"], sample.value) for family in metrics._noise.collect() for sample in family.samples}
     assert noise == {("Slow", 0.5), ("Down", 1.0)}
@@ -98,7 +99,7 @@ def test_noise_of_each_rule(desk: Desk) -> None:
         "firing": 1,
         "resolved": 2,
     }
-    metrics.judge([], at(0), at(1000))
+    metrics.judge({})
     assert [sample for family in metrics._noise.collect() for sample in family.samples] == []
 
 
