@@ -17,6 +17,8 @@ from deckwatch.runtime.faults import Retry
 
 log = logging.getLogger(__name__)
 
+OBSERVE_EVERY_S = 1.0
+
 Receivers = Mapping[str, tuple[Integration, ...]]
 Key = tuple[str, str]
 """(receiver, integration)"""
@@ -59,6 +61,7 @@ class Delivery:
         self._workers: dict[Key, _Worker] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._receivers: Receivers = {}
+        self._observe_at = 0.0  # monotonic
         self.configure(receivers, policy)
 
     def wake(self) -> None:
@@ -151,9 +154,10 @@ class Delivery:
     async def _deliver_next(self, key: Key, worker: _Worker, integration: Integration) -> bool:
         """Has the service answered? Raises Retry."""
         worker.changed.clear()
-        self._metrics.waiting.labels(*key).set(self._outbox.queue_lengths().get(key, 0))
+        self._observe()
         queued = self._outbox.next(*key)
         if queued is None:
+            self._metrics.waiting.labels(*key).set(0)
             await worker.changed.wait()
             return False
         wait_s = integration.wait_s(self._clock.monotonic())
@@ -162,6 +166,15 @@ class Delivery:
             return False
         await self._deliver(integration, queued)
         return True
+
+    def _observe(self) -> None:
+        """Not with each message: it counts all that wait."""
+        if self._clock.monotonic() < self._observe_at:
+            return
+        self._observe_at = self._clock.monotonic() + OBSERVE_EVERY_S
+        lengths = self._outbox.queue_lengths()
+        for key in self._workers:
+            self._metrics.waiting.labels(*key).set(lengths.get(key, 0))
 
     async def _deliver(self, integration: Integration, queued: Queued) -> None:
         """Raises Retry where the message is still to be delivered."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,6 +69,8 @@ class Email:
         self._login = login
         self._context = context
         self._tls = tls_context(config.tls_config or TlsConfig())
+        # Of its own: a server that doesn't answer is not to take the threads in which others search.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"mail of {name}")
 
     def wait_s(self, monotonic_s: float) -> float:
         return 0.0
@@ -80,7 +83,8 @@ class Email:
             mail = written(self._texts, view, datetime.now(UTC))
             left = tuple(one for one in mail.recipients if one not in notification.reached)
             mail = msgspec.structs.replace(mail, recipients=left)
-            answers = await asyncio.to_thread(deliver, mail, self._server, self._login, self._tls)
+            loop = asyncio.get_running_loop()
+            answers = await loop.run_in_executor(self._thread, deliver, mail, self._server, self._login, self._tls)
         except Retry as fault:
             answers = self._for_all(mail, Outcome.RETRY, str(fault))
         except Reject as fault:
@@ -93,7 +97,8 @@ class Email:
         return tuple(Answer(outcome, target, error=error) for target in mail.recipients or (self.name,))
 
     async def close(self) -> None:
-        """Each mail has a connection of its own."""
+        """A mail that is on its way is not waited for."""
+        self._thread.shutdown(wait=False)
 
 
 def make(place: Place, config: EmailConfig, context: ChannelContext) -> Email:
