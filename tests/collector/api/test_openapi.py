@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ async def test_operations_are_complete(served: Running) -> None:
         places = [(each["in"], each["name"]) for each in operation["parameters"]]
         assert len(places) == len(set(places)), where
         in_path = {name for place, name in places if place == "path"}
-        assert in_path == {part[1:-1] for part in where.split("/") if part.startswith("{")}, where
+        assert in_path == set(re.findall(r"\{(\w+)", where)), where
 
 
 async def test_prometheus_paths_have_their_parameters(served: Running) -> None:

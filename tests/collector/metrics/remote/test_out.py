@@ -79,7 +79,9 @@ class Rig:
 async def sending(folder: Path, *receivers: RemoteWriteSettings) -> AsyncIterator[Rig]:
     rig = Rig(folder, receivers)
     task = asyncio.create_task(rig.out.run())
-    await asyncio.sleep(0.05)  # positions are kept from now on
+    async with asyncio.timeout(PATIENCE_S):
+        while not all(receiver.path.exists() for receiver in rig.out.receivers):
+            await asyncio.sleep(0.01)  # what comes from now on is sent
     yield rig
     task.cancel()
     await asyncio.wait([task])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from collector.metrics.promql.source import STALE
-from collector.metrics.remote.encode import encode_labels, encode_metadata, encode_sample, varint, write_request
+from collector.metrics.remote.encode import encode_labels, encode_metadata, varint, write_request
 from collector.metrics.remote.wire import read_labels, read_request
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.model import Labels
@@ -38,6 +38,12 @@ def test_what_was_written_is_read() -> None:
     assert read.times_ms.tolist() == [1_700_000_000_000, 1_700_000_015_000, -5, 0]
     wanted = np.array([value for _, _, values in SERIES for value in values])
     assert read.values.view(np.uint64).tolist() == wanted.view(np.uint64).tolist()
+
+
+def encode_sample(time_ms: int, value: float) -> bytes:
+    """As a request has it behind a series' labels."""
+    request = write_request([(b"", [time_ms], [value])])
+    return request[2:]
 
 
 def test_an_empty_request() -> None:
