@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cmp_to_key
+from functools import cmp_to_key, lru_cache
 
 import msgspec
 
@@ -34,6 +34,7 @@ class GroupAlert(msgspec.Struct, frozen=True):
         return fingerprint(self.labels)
 
 
+@lru_cache(maxsize=10_000)
 def fingerprint(labels: Labels) -> str:
     """FNV-1a 64 over name 0xff value 0xff of the sorted labels, 16 hex digits (prometheus/common, model)."""
     total = _FNV_OFFSET
@@ -75,7 +76,19 @@ def webhook_body(
 
 def ordered_alerts(alerts: Sequence[GroupAlert]) -> list[GroupAlert]:
     """By job, then instance (those without them last), then fewer labels first, then label by label."""
-    return sorted(alerts, key=cmp_to_key(_alert_order))
+    placed = [_Placed(_first_key(dict(alert.labels)), alert.labels, alert) for alert in alerts]
+    return [each.alert for each in sorted(placed, key=cmp_to_key(_alert_order))]
+
+
+class _Placed(msgspec.Struct, frozen=True):
+    first: tuple[bool, str, bool, str, int]
+    labels: Labels
+    alert: GroupAlert
+
+
+def _first_key(labels: dict[str, str]) -> tuple[bool, str, bool, str, int]:
+    job, instance = labels.get("job"), labels.get("instance")
+    return job is None, job or "", instance is None, instance or "", len(labels)
 
 
 def rfc3339(ns: int) -> str:
@@ -106,20 +119,12 @@ def common(sets: Sequence[Labels]) -> dict[str, str]:
     return dict(sorted(set(sets[0]).intersection(*sets[1:])))
 
 
-def _alert_order(one: GroupAlert, other: GroupAlert) -> int:
-    mine, theirs = dict(one.labels), dict(other.labels)
-    for name in ("job", "instance"):
-        first, second = mine.get(name), theirs.get(name)
-        if first == second:
-            continue
-        if first is None or second is None:
-            return 1 if first is None else -1
-        return -1 if first < second else 1
-    if len(mine) != len(theirs):
-        return len(mine) - len(theirs)
-    for name in sorted({*mine, *theirs}):
-        if name not in mine or name not in theirs:
-            return 1 if name in mine else -1
-        if mine[name] != theirs[name]:
-            return -1 if mine[name] < theirs[name] else 1
+def _alert_order(one: _Placed, other: _Placed) -> int:
+    if one.first != other.first:
+        return -1 if one.first < other.first else 1
+    for (name, value), (their_name, their_value) in zip(one.labels, other.labels, strict=False):
+        if name != their_name:  # the smaller name is one that the other alert lacks
+            return 1 if name < their_name else -1
+        if value != their_value:
+            return -1 if value < their_value else 1
     return 0

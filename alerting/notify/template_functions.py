@@ -63,6 +63,13 @@ def append(items: Datum, *more: Datum) -> list[Datum]:
     return [*items, *more]
 
 
+def limited(most: Datum, items: Datum) -> list[Datum]:
+    """The first of a list."""
+    if not isinstance(items, list) or isinstance(most, bool) or not isinstance(most, int):
+        raise FunctionFailed("limit needs a number and a list")
+    return list(items[: max(0, most)])
+
+
 def _raw(value: Datum) -> str:
     """What is escaped now needs no taming besides (channels.markup.tamed)."""
     return clean(text_of(value)).replace("<\u200b", "<")
@@ -99,6 +106,7 @@ FUNCTIONS: Functions = {
     "append": append,
     "dict": pairs,
     # Ours
+    "limit": limited,
     "line": lambda text: one_line(text_of(text)),
     "span": lambda start, end: str(Duration(_moment(end).ns - _moment(start).ns).to(1_000_000_000, rounded=True)),
 }

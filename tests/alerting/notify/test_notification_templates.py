@@ -257,6 +257,17 @@ def test_our_own_message(language: str, zone: str, want: str) -> None:
     assert templates.text(text, Data(notification(HOT, OVER), EVIDENCE), Dialect.PLAIN, 0) == want
 
 
+def test_many_alerts_are_counted_instead_of_listed() -> None:
+    alerts = [GroupAlert((("alertname", "Hot"), ("n", f"{number:04}")), (), S) for number in range(1000)]
+    templates = NotificationTemplates()
+    data = Data(notification(*alerts), {})
+    text = templates.text('{{ template "deckwatch.message" . }}', data, Dialect.PLAIN, 0)
+    assert (text.count("🔥 Hot"), "n=0019" in text, "n=0020" in text) == (20, True, False)
+    assert "🔥 … 20 / 1000\n" in text
+    page = templates.html('{{ template "email.default.html" . }}', data, Dialect.HTML, 0)
+    assert (page.count("🔥 Hot"), "🔥 … 100 / 1000" in page) == (100, True)
+
+
 def test_whom_a_message_did_not_reach_stands_first() -> None:
     undelivered = Undelivered("ops", "slack[0]", ("https://hooks.example.org",), "answered 403: no_service")
     text = NotificationTemplates().text(
