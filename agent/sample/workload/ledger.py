@@ -85,6 +85,7 @@ class Ledger:
         for share in settle(self.state.nodes, look, grown_ns, ended, cpus=self._cpus, first=self._first):
             grow(self.totals(share.key or group_key(share.path)), "cpu_ns", share.cpu_ns)
         self._first = False
+        self._note_homes(look)
         self._take_networks(look)
         self._prune_lives(look)
         return self._forget()
@@ -147,6 +148,15 @@ class Ledger:
             self._credit(mark, key)
             del self.state.marks[path]
         return runs
+
+    def _note_homes(self, look: Look) -> None:
+        """Another engine on this host has groups of its own, of whose containers nobody tells us."""
+        for group in look.groups:
+            if group.id in look.containers:
+                parts = group.path.split("/")
+                for end in range(2, len(parts)):
+                    if node := self.state.nodes.get("/".join(parts[:end])):
+                        node.home = True
 
     def _lingers(self, run: EndedRun, there: set[str]) -> bool:
         """Its cgroup is still there; one that runs again has another."""

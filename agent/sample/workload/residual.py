@@ -29,6 +29,7 @@ class Node(msgspec.Struct, array_like=True):
     inode: int
     accounted_ns: int
     holds: bool  # as in DirectoryLook
+    home: bool = False  # containers that the engine tells of were seen in it
     waiting: bool = False  # a rest that nobody is known for waits one look for the engine's events
 
 
@@ -37,7 +38,7 @@ class EndedRun(msgspec.Struct, frozen=True):
 
     id: str
     key: WorkloadKey
-    path: str  # of its cgroup; empty: it was never seen
+    path: str  # of its cgroup; empty: it was never seen, so it was where its like are
     ended_ns: int
     unseen_ns: int  # how long it ran since it was last read
 
@@ -64,6 +65,7 @@ def settle(
     """
     for path in [path for path in nodes if path not in look.directories]:
         del nodes[path]
+    at_home = any(node.home for node in nodes.values())
     grown = dict(grown_ns)
     children = _children(look.directories, grown_ns)
     shares: list[Share] = []
@@ -78,7 +80,8 @@ def settle(
         if not born:
             node.accounted_ns += below_ns
         rest_ns = max(0, directory.cpu_ns - node.accounted_ns)
-        runs = [run for run in ended if not run.path or run.path.startswith(path + "/")]
+        may_be_here = node.home or not at_home
+        runs = [run for run in ended if (run.path.startswith(path + "/") if run.path else may_be_here)]
         able_ns = min(rest_ns, cpus * sum(run.unseen_ns + SLACK_NS for run in runs))
         if able_ns:
             shares += split(path, able_ns, runs)

@@ -190,6 +190,11 @@ def test_nobody_known_for_it_counts_under_the_group() -> None:
     assert host.cpu_s(WorkloadKey("cgroup", "", "/docker")) == 3
 
 
+def test_home_is_where_named_containers_are() -> None:
+    host = Host("a:web").look(group("a", 1), group("x", 1, inode=2, path="/other/x"), docker_s=100)
+    assert [(path, node.home) for path, node in host.ledger.state.nodes.items()] == [("/docker", True)]
+
+
 def test_shared_networks_count_once_whoever_speaks() -> None:
     host = Host("a:web", "b:web")
     net = "net:[7]"

@@ -64,6 +64,15 @@ def test_only_below_the_group_that_it_was_in() -> None:
     assert sorted(shares, key=str) == [(JOB, 100), (WEB, 10)]
 
 
+def test_who_was_never_seen_was_where_its_like_are() -> None:
+    """Another engine's containers are in a group of their own."""
+    host = Host()
+    host.look({"/docker": 0, "/other": 0})
+    host.nodes["/docker"].home = True
+    assert host.look({"/docker": 100, "/other": 70}, {}, ended(JOB)) == [(JOB, 100)]
+    assert host.look({"/docker": 100, "/other": 70}) == [(None, 70)]
+
+
 def test_reading_takes_time_and_no_error_adds_up() -> None:
     """The group was read before its children: they are ahead of it."""
     host = Host()
