@@ -202,7 +202,7 @@ class Alerting:
 
     def endpoints(self) -> list[Endpoint]:
         """The part of the API that describes itself in the OpenAPI document."""
-        return self._incidents.endpoints()
+        return [*self._notifications.endpoints(), *self._incidents.endpoints()]
 
     def families(self, tenant: str, at_ns: int) -> Iterator[Family]:
         """For /metrics: log metrics, ALERTS, recorded series."""

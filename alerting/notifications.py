@@ -25,6 +25,7 @@ from alerting.notify.notifier import Notifier
 from alerting.settings import AlertingSettings
 from alerting.state_store import StateStore
 from alerting.why_api import WhyApi
+from collector.api.endpoint import Endpoint
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Unusable
 
@@ -93,7 +94,12 @@ class Notifications:
         self._deliveries.wake()
 
     def routes(self) -> list[web.RouteDef]:
-        return [*self._api.routes(), *self._why.routes()]
+        """Alertmanager's API."""
+        return self._api.routes()
+
+    def endpoints(self) -> list[Endpoint]:
+        """Of our own."""
+        return self._why.endpoints()
 
     def reload(self) -> bool:
         """Read the configuration files again, now. False: they can't be used, the log says why, the old ones stay in

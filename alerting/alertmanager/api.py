@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable
+from functools import wraps
 
 from aiohttp import web
 
@@ -78,6 +79,7 @@ class AlertmanagerApi:
     # General --------------------------------------------------------------------------------------------------------
 
     async def status(self, request: web.Request) -> web.Response:
+        """The configuration in force, secrets left out; there is no cluster."""
         return _json(
             {
                 "cluster": {"peers": [], "status": "disabled"},
@@ -95,13 +97,14 @@ class AlertmanagerApi:
         )
 
     async def receivers(self, request: web.Request) -> web.Response:
+        """Names of all receivers."""
         routing = self._notifier.routings.of(tenant_of(request))
         return _json([{"name": name} for name in routing.receivers])
 
     # Alerts ---------------------------------------------------------------------------------------------------------
 
     async def alerts(self, request: web.Request) -> web.Response:
-        """By fingerprint, with the receivers of all routes that they take."""
+        """Alerts that fire, by fingerprint, with the receivers of all routes that they take."""
         now_ns, wanted = self._clock.now_ns(), _Wanted(request)
         dispatcher = self._notifier.glance(tenant_of(request))
         found = []
@@ -114,7 +117,7 @@ class AlertmanagerApi:
         return _json(found)
 
     async def groups(self, request: web.Request) -> web.Response:
-        """`muted=false` leaves out groups whose route is muted by a time interval."""
+        """Alerts in the groups in which they are told of. `muted=false` leaves out groups whose route is muted."""
         now_ns, wanted = self._clock.now_ns(), _Wanted(request)
         dispatcher = self._notifier.glance(tenant_of(request))
         shown: list[tuple[Group, list[tuple[AlertRecord, Verdict]]]] = []
@@ -150,7 +153,8 @@ class AlertmanagerApi:
         return sorted(found, key=lambda pair: pair[0].labels)
 
     async def post_alerts(self, request: web.Request) -> web.Response:
-        """Valid ones are durable when this answers, and are told of if their group is due."""
+        """Alerts begin, go on or end. Valid ones are durable when this answers, and are told of if their group is
+        due."""
         tenant, now_ns = tenant_of(request), self._clock.now_ns()
         posted = read_alerts(
             await request.read(),
@@ -170,12 +174,14 @@ class AlertmanagerApi:
     # Silences -------------------------------------------------------------------------------------------------------
 
     async def silences(self, request: web.Request) -> web.Response:
+        """Silences: active, to come, and over."""
         now_ns, filters = self._clock.now_ns(), _filters(request)
         book = self._notifier.glance(tenant_of(request)).silences
         found = [one for one in book.all(now_ns) if passes_filter(filters, {m.label: m.value for m in one.matchers})]
         return _json([silence_body(silence, now_ns) for silence in found])
 
     async def silence(self, request: web.Request) -> web.Response:
+        """One silence."""
         id_ = read_uuid(request.match_info["silence"])
         silence = self._notifier.glance(tenant_of(request)).silences.get(id_)
         if silence is None:
@@ -183,6 +189,7 @@ class AlertmanagerApi:
         return _json(silence_body(silence, self._clock.now_ns()))
 
     async def post_silence(self, request: web.Request) -> web.Response:
+        """A new silence, or, with an id, a change of one: one that can't be changed so ends, and a new one begins."""
         wanted, now_ns = read_silence(await request.read()), self._clock.now_ns()
         if wanted.starts_ns >= wanted.ends_ns:
             raise BadBody(400, "Failed to create silence: start time must be before end time")
@@ -192,6 +199,7 @@ class AlertmanagerApi:
         return _json({"silenceID": book.set(wanted, now_ns, utf8_names=self._utf8_names)})
 
     async def delete_silence(self, request: web.Request) -> web.Response:
+        """End a silence now."""
         id_ = read_uuid(request.match_info["silence"])
         self._notifier.glance(tenant_of(request)).silences.expire(id_, self._clock.now_ns())
         return web.Response()
@@ -249,6 +257,7 @@ def _flag(request: web.Request, name: str) -> bool:
 
 
 def _answering(handler: _Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    @wraps(handler)  # what describes the API reads its docstring
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)

@@ -77,16 +77,17 @@ def expired(silence: Silence, now_ns: int) -> Silence:
 
 
 def listed(silences: list[Silence], now_ns: int) -> list[Silence]:
-    """Active ones by their end, then pending ones by their start, then expired ones, the latest first."""
+    """Active ones by their end, then pending ones by their start, then expired ones, the latest first; those alike
+    always in the same order."""
     order = list(SilenceState)
 
-    def place(silence: Silence) -> tuple[int, int]:
+    def place(silence: Silence) -> tuple[int, int, int, str]:
         state = silence.state(now_ns)
         at_ns = {
             SilenceState.ACTIVE: silence.ends_ns,
             SilenceState.PENDING: silence.starts_ns,
             SilenceState.EXPIRED: -silence.ends_ns,
         }[state]
-        return order.index(state), at_ns
+        return order.index(state), at_ns, silence.starts_ns, silence.id
 
     return sorted(silences, key=place)

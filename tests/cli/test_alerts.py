@@ -49,7 +49,7 @@ async def known(tmp_path: Path) -> AsyncIterator[Notifications]:
 @pytest.fixture
 async def say(known: Notifications, capfd: pytest.CaptureFixture[str]) -> AsyncIterator[Say]:
     app = web.Application()
-    app.add_routes(known.routes())
+    app.add_routes([*known.routes(), *(each.route() for each in known.endpoints())])
     server = TestServer(app)
     async with server:
         url = str(server.make_url("/"))

@@ -80,6 +80,6 @@ def test_order_of_the_list() -> None:
 
     all_of_them = [
         *(named("e1", 10, 50), named("p2", 180, 200), named("a2", 50, 300), named("e2", 10, 90)),
-        *(named("p1", 150, 200), named("a1", 60, 200)),
+        *(named("p1", 150, 200), named("a1", 60, 200), named("a3", 50, 300)),
     ]
-    assert [one.id for one in listed(all_of_them, NOW * S)] == ["a1", "a2", "p1", "p2", "e2", "e1"]
+    assert [one.id for one in listed(all_of_them, NOW * S)] == ["a1", "a2", "a3", "p1", "p2", "e2", "e1"]
