@@ -116,7 +116,7 @@ def _status(firing: bool) -> str:
 
 def common(sets: Sequence[Labels]) -> dict[str, str]:
     """What all of them have."""
-    return dict(sorted(set(sets[0]).intersection(*sets[1:])))
+    return dict(sorted(set(sets[0]).intersection(*sets[1:]))) if sets else {}
 
 
 def _alert_order(one: _Placed, other: _Placed) -> int:

@@ -22,6 +22,7 @@ from deckwatch.runtime.settings_fields import Secret
 
 MESSAGE_MOST, DESCRIPTION_MOST, NOTE_MOST, SOURCE_MOST, ENTITY_MOST, TAG_MOST = 130, 15_000, 25_000, 100, 512, 50
 TAGS_MOST, ACTIONS_MOST, DETAILS_MOST = 20, 10, 8000
+_PRIORITIES = ("P1", "P2", "P3", "P4", "P5")
 _RESPONDERS = ("team", "teams", "user", "escalation", "schedule")
 _RATE_LIMIT_WAIT_S = 60.0
 """Opsgenie counts by minutes and sends no Retry-After (docs: API rate limiting)."""
@@ -120,10 +121,15 @@ def new_alert(config: OpsgenieConfig, view: View, alias: str) -> dict[str, objec
         "tags": _listed(view.text(config.tags), TAGS_MOST),
         "actions": _listed(view.text(config.actions), ACTIONS_MOST),
         "note": cut(view.text(config.note), NOTE_MOST),
-        "priority": view.text(config.priority),
+        "priority": _priority(view.text(config.priority)),
         "entity": view.line(config.entity, ENTITY_MOST),
     }
     return {**always, **{name: value for name, value in optional.items() if value}}
+
+
+def _priority(text: str) -> str:
+    """Any other would have the alert refused."""
+    return text.upper() if text.upper() in _PRIORITIES else ""
 
 
 def _people(people: tuple[Responder, ...], view: View) -> list[dict[str, str]]:

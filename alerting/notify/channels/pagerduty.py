@@ -25,6 +25,7 @@ from deckwatch.runtime.settings_fields import Secret
 SUMMARY_MOST = 1024
 EVENT_MOST_BYTES = 512_000
 V1_URL = "https://events.pagerduty.com/generic/2010-04-15/create_event.json"
+_SEVERITIES = ("critical", "error", "warning", "info")
 _TOO_LARGE = "Custom details have been removed because the original event exceeds the maximum size of 512KB"
 _DETAILS: dict[str, object] = {
     "firing": '{{ template "pagerduty.default.instances" .Alerts.Firing }}',
@@ -118,7 +119,7 @@ def v2_event(config: PagerdutyConfig, view: View, routing_key: str) -> dict[str,
     payload = {
         "summary": view.line(config.description, SUMMARY_MOST),
         "source": text(config.source or config.client),
-        "severity": text(config.severity),
+        "severity": _severity(text(config.severity)),
         "class": text(config.class_),
         "component": text(config.component),
         "group": text(config.group),
@@ -158,6 +159,11 @@ def encoded(event: dict[str, object], holder: str) -> bytes:
     payload = event[holder]
     inner = {**payload, "custom_details": notice} if holder == "payload" and isinstance(payload, dict) else notice
     return json.dumps({**event, holder: inner}, ensure_ascii=False).encode()
+
+
+def _severity(text: str) -> str:
+    """PagerDuty refuses an event with any other: a label that says `page` is not to keep people from being called."""
+    return text.lower() if text.lower() in _SEVERITIES else "error"
 
 
 def _details(config: PagerdutyConfig, view: View) -> object:

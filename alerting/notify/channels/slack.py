@@ -126,7 +126,7 @@ def judge(reply: Reply) -> Verdict:
 def slack_message(config: SlackConfig, view: View) -> dict[str, object]:
     """Empty fields are left out, as Alertmanager does."""
     message = {
-        "channel": view.text(config.channel),
+        "channel": view.exact(config.channel, "channel"),
         "username": view.text(config.username),
         "icon_emoji": view.text(config.icon_emoji),
         "icon_url": view.text(config.icon_url),

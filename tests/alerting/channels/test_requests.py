@@ -131,6 +131,21 @@ async def test_a_routing_key_from_a_label(tmp_path: Path) -> None:
     assert service.got == []
 
 
+async def test_a_severity_or_priority_that_there_is_none_keeps_nobody_from_being_called() -> None:
+    template = "{{ .CommonLabels.container }}"  # web
+    assert (await body("pagerduty", severity=template))["payload"]["severity"] == "error"
+    assert (await body("pagerduty", severity="WARNING"))["payload"]["severity"] == "warning"
+    assert "priority" not in await body("opsgenie", priority=template)
+    assert (await body("opsgenie", priority="p2"))["priority"] == "P2"
+
+
+async def test_a_channel_that_cant_be_written_is_a_refusal() -> None:
+    async with rig("slack", channel="{{ .Nope }}") as (service, made):
+        (answer,) = (await made.send(notification())).answers
+    assert (answer.outcome, service.got) == (Outcome.REFUSED, [])
+    assert answer.error.startswith("channel: the template fails: ")
+
+
 def test_an_event_that_is_too_large_loses_its_details() -> None:
     event: dict[str, object] = {"payload": {"summary": "s", "custom_details": {"firing": "x" * 600_000}}}
     assert len(encoded(event, "payload")) < 300
