@@ -74,6 +74,10 @@ class Dispatcher:
     def members(self, group: Group) -> list[AlertRecord]:
         return [self._alerts[fingerprint] for fingerprint in sorted(group.members)]
 
+    def held(self, alerts: Iterable[AlertRecord], now_ns: int) -> str:
+        """Why an unchanged group of these is not repeated (somebody has them, or has them sleep); "" where it is."""
+        return self._follower.held(self.tenant, [alert.told(now_ns) for alert in alerts], now_ns)
+
     def group_labels(self, route: Route, labels: Labels) -> Labels:
         return route.group_labels(labels, self._always)
 
@@ -163,7 +167,7 @@ class Dispatcher:
         self._inhibitor = Inhibitor(self.routing.inhibit_rules)
         self.muting = Muting(self._inhibitor, self.silences, self.routing.intervals)
         outbox = self._store.outbox(self.routing.scope)
-        self.teller = Teller(self.tenant, outbox, self._store.log, self._external_url, self._is_held)
+        self.teller = Teller(self.tenant, outbox, self._store.log, self._external_url, self.held)
         for alert in self._alerts.values():
             self._inhibitor.put(alert)
             self._join(alert, now_ns, changed=True)
@@ -232,10 +236,6 @@ class Dispatcher:
         over = [alert.told(now_ns) for alert in self.members(group) if alert.resolved(now_ns)]
         if over:
             self._follower.observe(self.tenant, over, now_ns)
-
-    def _is_held(self, alerts: Sequence[AlertRecord], now_ns: int) -> bool:
-        """Somebody has them, or has them sleep: an unchanged group is not repeated."""
-        return bool(self._follower.held(self.tenant, [alert.told(now_ns) for alert in alerts], now_ns))
 
     def _next_look_ns(self, group: Group, now_ns: int) -> int:
         """A group that is told at once is looked at when one of its alerts times out, too."""

@@ -44,6 +44,7 @@ class RouteReason(msgspec.Struct, frozen=True):
     alerts: int
     muted: str
     intervals: tuple[str, ...]
+    held: str  # why an unchanged group is not repeated: somebody has its incidents
     integrations: tuple[IntegrationReason, ...]
 
 
@@ -99,6 +100,7 @@ def _route(dispatcher: Dispatcher, route: Route, alert: AlertRecord, now_ns: int
         len(known.members),
         muted.muted.value if muted.muted else "",
         muted.intervals,
+        dispatcher.held(dispatcher.members(known), now_ns) if group else "",
         tuple(_integration(dispatcher, known, one, alert, now_ns) for one in integrations),
     )
 
@@ -127,7 +129,7 @@ def _next_reason(
     alerts, _ = dispatcher.muting.sorted_out(group.route, dispatcher.members(group), at_ns)
     if not alerts:
         return None
-    return reason_to_notify(
+    reason = reason_to_notify(
         told,
         frozenset(one.fingerprint for one in alerts if not one.resolved(at_ns)),
         frozenset(one.fingerprint for one in alerts if one.resolved(at_ns)),
@@ -135,3 +137,4 @@ def _next_reason(
         repeat_interval_ns=group.route.repeat_interval_ns,
         send_resolved=integration.send_resolved,
     )
+    return None if reason is NotifyReason.REPEAT and dispatcher.held(alerts, at_ns) else reason

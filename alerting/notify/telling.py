@@ -25,7 +25,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Teller:
-    """`is_held`: are these alerts not to be repeated now?"""
+    """`held`: why are these alerts not to be repeated now?"""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class Teller:
         outbox: SqlOutbox,
         log: NotificationLog,
         external_url: str,
-        is_held: Callable[[Sequence[AlertRecord], int], bool],
+        held: Callable[[Sequence[AlertRecord], int], str],
     ) -> None:
-        self._is_held = is_held
+        self._held = held
         self._tenant = tenant
         self._outbox = outbox
         self._log = log
@@ -70,7 +70,7 @@ class Teller:
             repeat_interval_ns=group.route.repeat_interval_ns,
             send_resolved=integration.send_resolved,
         )
-        if reason is NotifyReason.REPEAT and self._is_held(fire, now_ns):
+        if reason is NotifyReason.REPEAT and self._held(fire, now_ns):
             reason = None
         shown = [*fire, *over] if integration.send_resolved else fire
         if reason is None or not shown:

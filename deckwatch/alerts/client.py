@@ -80,6 +80,7 @@ class Route(msgspec.Struct, frozen=True):
     muted: str
     intervals: tuple[str, ...]
     integrations: tuple[Integration, ...]
+    held: str = ""
 
 
 class Why(msgspec.Struct, frozen=True):

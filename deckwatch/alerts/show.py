@@ -79,6 +79,8 @@ def _route(route: Route, why: Why, now_ns: int) -> Iterator[str]:
     yield f"    group {one_word(route.group_key)}: {_count(route.alerts, 'alert')}"
     if route.muted:
         yield f"    {_MUTED[route.muted]} {', '.join(map(one_word, route.intervals))}"
+    if route.held:
+        yield f"    not repeated: {one_word(route.held)}"
     if route.next_ns:
         yield f"    the group's next turn: {_time(route.next_ns)} (in {_length(route.next_ns - now_ns)})"
     else:

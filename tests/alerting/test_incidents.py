@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from alerting.notify.explain import explain
 from alerting.track.commands import Acknowledge
 from alerting.track.model import AnyEvent, Incident, NotNotified, State
 from tests.alerting.test_app import Desk, now_samples
@@ -19,9 +20,9 @@ ROUTES = """
 route: {receiver: ops, group_by: [alertname], group_wait: 0s, group_interval: 1s, repeat_interval: 1s}
 receivers:
 - name: ops
-  webhook_configs: [{url: URL}]
+  webhook_configs: [{url: HOOK}]
 - name: boss
-  webhook_configs: [{url: URL/boss}]
+  webhook_configs: [{url: HOOK/boss}]
 """
 LINKS = """{{ define "links" }}{{ range .Alerts }}{{ range .Evidence.Links }}{{ .Value }}{{ end }}{{ end }}{{ end }}"""
 ONCALL = """
@@ -50,11 +51,6 @@ async def until(what: Callable[[], bool], within_s: float = 10) -> None:
             await asyncio.sleep(0.02)
 
 
-def routed(tmp_path: Path, hook: WebhookReceiver, routes: str = ROUTES) -> str:
-    (tmp_path / "alertmanager.conf").write_text(routes.replace("URL", hook.url))
-    return str(tmp_path / "alertmanager.conf")
-
-
 async def test_a_rule_opens_one_its_receipt_stands_on_it_its_end_ends_it(tmp_path: Path, hook: WebhookReceiver) -> None:
     desk = Desk(tmp_path, hook)
     async with desk.open():
@@ -76,10 +72,9 @@ async def test_messages_carry_a_link_whose_form_acknowledges(tmp_path: Path, hoo
         '{{ define "l" }}{{ range .Alerts }}{{ range .Evidence.Links }}{{ .Value }}{{ end }}{{ end }}{{ end }}'
     )
     routes = ROUTES.replace(
-        "[{url: URL}]", "[]\n  slack_configs: [{api_url: URL, channel: x, text: '{{ template \"l\" . }}'}]"
+        "[{url: HOOK}]", "[]\n  slack_configs: [{api_url: HOOK, channel: x, text: '{{ template \"l\" . }}'}]"
     )
-    config = routed(tmp_path, hook, f"templates: ['{template}']\n{routes}")
-    desk = Desk(tmp_path, None, alertmanager_config=config)  # type: ignore[arg-type]
+    desk = Desk(tmp_path, hook, alertmanager_config=f"templates: ['{template}']\n{routes}")
     async with desk.open(), desk.api() as (session, server):
         desk.take(0, "h1", now_samples(2e6))
         (got,) = await hook.wait(1)
@@ -93,8 +88,14 @@ async def test_messages_carry_a_link_whose_form_acknowledges(tmp_path: Path, hoo
         assert incident.acknowledgement.owner == "Zoe"
 
 
+LABELS = (
+    ("alertname", "MemoryHigh"),
+    *(("host", "h1"), ("id", f"/docker/{'ab' * 32}"), ("image", "busybox"), ("name", "web")),
+)
+
+
 async def test_who_has_it_is_not_told_again(tmp_path: Path, hook: WebhookReceiver) -> None:
-    desk = Desk(tmp_path, None, alertmanager_config=routed(tmp_path, hook))  # type: ignore[arg-type]
+    desk = Desk(tmp_path, hook, alertmanager_config=ROUTES)
     async with desk.open():
         desk.take(0, "h1", now_samples(2e6))
         await hook.wait(2)  # it repeats each second
@@ -104,13 +105,17 @@ async def test_who_has_it_is_not_told_again(tmp_path: Path, hook: WebhookReceive
         tracker.do("default", incident.id, held, desk.clock.now_ns())
         await asyncio.sleep(0.3)
         count = len(hook.got)
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(1.2)
+        why = explain(desk.alerting._notifications.notifier.glance("default"), LABELS, desk.clock.now_ns())
+        assert why.routes[0].held.startswith("acknowledged by alice until ")
+        assert why.routes[0].integrations[0].reason == ""
+        await asyncio.sleep(1.2)
         assert len(hook.got) == count
         await hook.wait(count + 1)  # it has run out
 
 
 async def test_posted_alerts_make_incidents_of_their_tenant(tmp_path: Path, hook: WebhookReceiver) -> None:
-    desk = Desk(tmp_path, None, alertmanager_config=routed(tmp_path, hook))  # type: ignore[arg-type]
+    desk = Desk(tmp_path, hook, alertmanager_config=ROUTES)
     async with desk.open(), desk.api() as (session, server):
         url = server.make_url("/api/v2/alerts")
         alerts = [{"labels": {"alertname": "Posted", "instance": name}} for name in ("a", "b")]
@@ -129,8 +134,7 @@ async def test_posted_alerts_make_incidents_of_their_tenant(tmp_path: Path, hook
 
 
 async def test_an_alert_that_nobody_ends_times_out_with_its_incident(tmp_path: Path, hook: WebhookReceiver) -> None:
-    config = routed(tmp_path, hook, f"global: {{resolve_timeout: 1s}}\n{ROUTES}")
-    desk = Desk(tmp_path, None, alertmanager_config=config)  # type: ignore[arg-type]
+    desk = Desk(tmp_path, hook, alertmanager_config=f"global: {{resolve_timeout: 1s}}\n{ROUTES}")
     async with desk.open(), desk.api() as (session, server):
         async with session.post(
             server.make_url("/api/v2/alerts"), json=[{"labels": {"alertname": "Posted"}}]
@@ -142,7 +146,7 @@ async def test_an_alert_that_nobody_ends_times_out_with_its_incident(tmp_path: P
 
 
 async def test_what_is_silenced_says_so(tmp_path: Path, hook: WebhookReceiver) -> None:
-    desk = Desk(tmp_path, None, alertmanager_config=routed(tmp_path, hook))  # type: ignore[arg-type]
+    desk = Desk(tmp_path, hook, alertmanager_config=ROUTES)
     async with desk.open(), desk.api() as (session, server):
         silence = {
             "matchers": [{"name": "alertname", "value": "MemoryHigh", "isRegex": False}],
@@ -164,8 +168,7 @@ async def test_what_is_silenced_says_so(tmp_path: Path, hook: WebhookReceiver) -
 
 async def test_escalation_reaches_a_real_receiver_and_the_end_too(tmp_path: Path, hook: WebhookReceiver) -> None:
     (tmp_path / "oncall.yaml").write_text(ONCALL)
-    config = routed(tmp_path, hook)
-    desk = Desk(tmp_path, None, alertmanager_config=config, oncall=(str(tmp_path / "oncall.yaml"),))  # type: ignore[arg-type]
+    desk = Desk(tmp_path, hook, alertmanager_config=ROUTES, oncall=(str(tmp_path / "oncall.yaml"),))  # type: ignore[arg-type]
     async with desk.open():
         desk.take(0, "h1", now_samples(2e6))
         await hook.wait_until(lambda got: any(each.path == "/hook/boss" for each in got))
