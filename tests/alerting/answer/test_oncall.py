@@ -138,6 +138,31 @@ def test_a_layer_ends() -> None:
     assert [each.user for each in shifts(schedule(ending), at("2026-03-24T11:00"), at("2026-03-24T13:00"))] == ["a", ""]
 
 
+def daily(start: int, end: int) -> tuple[Window, ...]:
+    return tuple(Window(day * 1440 + start, day * 1440 + end) for day in range(7))
+
+
+@pytest.mark.parametrize("windows", [daily(150, 300), daily(60, 150), daily(135, 140)])
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [(BERLIN, "2026-03-29"), (BERLIN, "2026-10-25"), (LORD_HOWE, "2026-04-05"), (LORD_HOWE, "2026-10-04")],
+)
+def test_windows_that_begin_or_end_in_an_hour_that_is_left_out_or_comes_twice(
+    zone: ZoneInfo, day: str, windows: tuple[Window, ...]
+) -> None:
+    """Minute by minute: what the wall clock shows decides, at both of its 02:30."""
+    what = schedule(layer("2026-01-01", 7 * DAY, windows=windows), zone=zone)
+    start_ns = at(day, zone)
+    minute_ns = 60_000_000_000
+    found = shifts(what, start_ns, start_ns + 360 * minute_ns)
+    for minute in range(360):
+        moment_ns = start_ns + minute * minute_ns
+        wall = local_time(moment_ns, zone)
+        on = any(window.holds(wall.weekday() * 1440 + wall.hour * 60 + wall.minute) for window in windows)
+        (shift,) = [each for each in found if each.start_ns <= moment_ns < each.end_ns]
+        assert bool(shift.user) == on, wall
+
+
 ZONES = st.sampled_from([BERLIN, NEW_YORK, LORD_HOWE, ZoneInfo("UTC"), ZoneInfo("Asia/Kolkata")])
 LAYERS = st.builds(
     lambda hours, start, users, windows: Layer("l", tuple(users), start, hours * HOUR, None, windows),
