@@ -44,7 +44,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _problem(error: json.JSONDecodeError) -> str:
-    place = error.pos
+    place = error.pos + error.msg.startswith("Invalid \\escape")  # Python points at the backslash
     while place < len(error.doc) and error.doc[place].isspace():
         place += 1
     if place >= len(error.doc) or error.msg.startswith("Unterminated string"):
