@@ -297,6 +297,8 @@ class Execution:
             raise self._failed(path.at, path.source, f"error calling {name}: {error}") from None
         except (TypeError, AttributeError):
             raise self._failed(path.at, path.source, f"wrong arguments for {name}") from None
+        except (ArithmeticError, LookupError, ValueError) as error:  # a number, name or text that there is no use for
+            raise self._failed(path.at, path.source, f"error calling {name}: {error}") from None
 
     def _call(self, function: Function, arguments: tuple[Datum, ...]) -> Datum:
         name = function.name
@@ -308,6 +310,8 @@ class Execution:
             raise self._failed(function.at, name, f"error calling {name}: {error}") from None
         except (TypeError, AttributeError):
             raise self._failed(function.at, name, f"wrong number of args for {name}") from None
+        except (ArithmeticError, LookupError, ValueError) as error:
+            raise self._failed(function.at, name, f"error calling {name}: {error}") from None
 
     def _failed(self, at: int, what: str, problem: str) -> TemplateFailed:
         place = self._body.source.place(at, self._file)

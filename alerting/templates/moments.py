@@ -17,6 +17,8 @@ ZERO_NS = -62_135_596_800_000_000_000
 _SHORTEST_NS, _LONGEST_NS = -(2**63), 2**63 - 1
 """Go's durations end here, after 292 years."""
 _SECOND = 1_000_000_000
+_LATEST_S = 253_402_300_799
+"""The last second of the year 9999."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
@@ -71,11 +73,11 @@ class Moment(msgspec.Struct, frozen=True):
 
     @property
     def wall(self) -> datetime:
-        """Without its nanoseconds."""
-        utc = _EPOCH + timedelta(seconds=self.ns // _SECOND)
+        """Without its nanoseconds. Times outside of the years 1 to 9999 are shown as the first or last of them."""
+        utc = _EPOCH + timedelta(seconds=min(max(self.ns // _SECOND, ZERO_NS // _SECOND), _LATEST_S))
         try:
             return utc.astimezone(self.zone)
-        except OverflowError:  # Go's zero time, seen from the west, would be in the year 0
+        except OverflowError:  # the first moment, seen from the west, would be in the year 0
             return utc
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from alerting.notify.channels.delivery_metrics import DeliveryMetrics
-from alerting.notify.channels.model import Integration, Notification, Outbox, Outcome, Queued, Receipt, Sent
+from alerting.notify.channels.model import Answer, Integration, Notification, Outbox, Outcome, Queued, Receipt, Sent
 from alerting.notify.channels.receipts import GIVEN_UP, after, for_fallback, receipts_of
 from deckwatch.runtime.backoff import Backoff
 from deckwatch.runtime.clock import Clock
@@ -181,12 +181,21 @@ class Delivery:
         notification = queued.notification
         self._metrics.attempts.labels(notification.receiver, notification.integration).inc()
         self._outbox.tried(queued, self._clock.now_ns())
-        sent = await integration.send(notification)
+        sent = await self._send(integration, notification)
         waited_s = (self._clock.now_ns() - notification.created_ns) / 1e9
         if sent.outcome is Outcome.RETRY and waited_s < self._policy.give_up_after_s:
             self._keep(queued, sent, waited_s)
             raise Retry(_problem(sent), after_s=sent.retry_after_s)
         self._finish(queued, sent)
+
+    async def _send(self, integration: Integration, notification: Notification) -> Sent:
+        try:
+            return await integration.send(notification)
+        except Exception as fault:  # ours, over one message: it is retried, given up and told of like any other failure
+            log.exception("receiver %s %s: this message can't be sent", notification.receiver, integration.name)
+            return Sent(
+                (Answer(Outcome.RETRY, integration.name, error=f"a fault of Deckwatch: {type(fault).__name__}"),)
+            )
 
     def _keep(self, queued: Queued, sent: Sent, waited_s: float) -> None:
         """It stays in the outbox; what has become of it so far is kept, and the fallback receiver may be due."""

@@ -220,6 +220,32 @@ async def test_a_try_on_its_way_ends_before_the_next_configuration_takes_over(tm
     assert len(service.got) == 1
 
 
+class Broken:
+    """An integration with a fault of ours."""
+
+    name, send_resolved = "webhook[0]", True
+
+    def wait_s(self, monotonic_s: float) -> float:
+        return 0.0
+
+    async def send(self, notification: Notification) -> Sent:
+        raise ZeroDivisionError
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_fault_of_ours_over_a_message_is_told_of_too(tmp_path: Path) -> None:
+    async with chat_service(hook) as boss:
+        receivers = {**webhooks(boss=boss.url), "ops": (Broken(),)}
+        desk = Desk(tmp_path, receivers, fallback="boss", fallback_after_s=0.1, give_up_after_s=0.5)
+        async with desk.open():
+            desk.tell("ops", "webhook[0]")
+            told, given_up = await desk.until(2)
+    assert (told.receiver, told.outcome) == ("boss", "delivered")
+    assert (given_up.outcome, given_up.error) == ("given_up", "a fault of Deckwatch: ZeroDivisionError")
+
+
 async def test_a_rate_limit_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No message is lost, and none is sent too early."""
     monkeypatch.setattr("alerting.notify.channels.discord.MOST", 2)

@@ -143,7 +143,9 @@ def test_debians_own_html_mail_gives_the_same(amtool: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "want"),
     [
-        # Newer than Debian's amtool
+        # Newer than Debian's amtool, or nowhere else
+        ('{{ ((index .Alerts 0).StartsAt.Add 9000000000000000000000).Format "2006 MST" }}', "9999 UTC"),
+        ("{{ ((index .Alerts 0).StartsAt.Add -9000000000000000000000).Year }}", "1"),
         ('{{ "  x " | trimSpace }}', "x"),
         ('{{ (index .Alerts 0).StartsAt | tz "Asia/Shanghai" | date "2006-01-02 15:04 MST" }}', "2023-11-15 06:13 CST"),
         ('{{ (index .Alerts 1).EndsAt | tz "America/New_York" | date "2006" }}', "0001"),
@@ -168,6 +170,12 @@ def test_newer_functions(text: str, want: str) -> None:
         ('{{ tz "Mars/Base" (index .Alerts 0).StartsAt }}', "unknown time zone Mars/Base"),
         ('{{ .CommonLabels.Remove "x" }}', "expected []string; got string"),
         ('{{ dict "a" }}', "dict needs a value for each key"),
+        ('{{ say "nonsense" }}', "error calling say: 'nonsense'"),
+        (
+            '{{ define "x" }}{{ if 1 }}{{ with 1 }}{{ range 1 }}{{ if 1 }}{{ template "x" }}{{ end }}{{ end }}{{ end }}'
+            '{{ end }}{{ end }}{{ template "x" }}',
+            "exceeded maximum template depth",
+        ),
         ('{{ .Status.Remove "x" }}', "can't give argument to non-function .Status.Remove"),
     ],
 )
