@@ -1,7 +1,8 @@
-"""What an agent costs that watches containers of a real Docker engine, metrics every 10 s: quiet ones that write
-nothing, or with --busy such as work and write a line of log each second. Somebody scrapes its /metrics every 15 s.
+"""What an agent costs that watches containers of a real Docker engine, metrics every 10 s: quiet ones, or with --busy
+such as work all the time, with --lines such as write a line of log each second too. Somebody scrapes its /metrics
+every 15 s.
 
-python -m tests.bench.idle_agent [--busy] [--containers 50] [--seconds 120]
+python -m tests.bench.idle_agent [--busy] [--lines] [--containers 50] [--seconds 120]
 """
 
 from __future__ import annotations
@@ -18,20 +19,24 @@ from tests.chaos.daemons import Pair
 from tests.fixtures.docker_engine import Engine, engine_of_our_own
 
 QUIET = "echo ready; sleep 100000"
-BUSY = "while :; do i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; echo tick $i; sleep 1; done"
-"""Some CPU time, a line of log and a sleep: each second anew."""
+BUSY = "while :; do i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; echo $i > /tmp/count; sleep 1; done"
+"""Some CPU time, a file and a process: each second anew."""
+LINES = BUSY.replace("sleep 1", "echo tick $i; sleep 1")
 SCRAPE_S = 15.0
 
 
 @click.command()
 @click.option("--containers", default=50, show_default=True)
 @click.option("--seconds", default=120.0, show_default=True)
-@click.option("--busy", is_flag=True, help="The containers work, and write a line a second each.")
-def main(containers: int, seconds: float, busy: bool) -> None:
+@click.option("--busy", is_flag=True, help="The containers work.")
+@click.option("--lines", is_flag=True, help="They work, and write a line a second each.")
+def main(containers: int, seconds: float, busy: bool, lines: bool) -> None:
+    command = LINES if lines else BUSY if busy else QUIET
+    what = f"{'busy' if busy or lines else 'quiet'} containers{f', {containers} lines a second' if lines else ''}"
     with engine_of_our_own() as engine, tempfile.TemporaryDirectory(prefix="deckwatch-bench-") as name:
         for number in range(containers):
-            engine.run(f"idle-{number}", BUSY if busy else QUIET, labels={"app": "idle"})
-        measure(engine, Path(name), f"{containers} {'busy' if busy else 'quiet'} containers", seconds)
+            engine.run(f"idle-{number}", command, labels={"app": "idle"})
+        measure(engine, Path(name), f"{containers} {what}", seconds)
 
 
 def measure(engine: Engine, folder: Path, what: str, seconds: float) -> None:

@@ -106,13 +106,14 @@ def real_containers(count: int, sweeps: int, scratch: Path) -> dict[str, float]:
         engine.close()
 
 
-EVERY_SOURCE: tuple[SourceName, ...] = ("cgroup", "state", "host", "filesystem")
+EVERY_SOURCE: tuple[SourceName, ...] = SampleSettings().sources
 RECORDED = {"cgroup1": "dw-cpu", "cgroup2": "dw-io"}
 
 
 def report(name: str, sources: tuple[SourceName, ...], figures: dict[str, float]) -> None:
     text = "  ".join(f"{key} {value:.2f}".removesuffix(".00") for key, value in figures.items())
-    print(f"{name:8} {'+'.join(sources):30} {text}", flush=True)
+    what = "all" if sources == EVERY_SOURCE else "+".join(sources)
+    print(f"{name:8} {what:30} {text}", flush=True)
 
 
 def main() -> None:
@@ -130,7 +131,7 @@ def main() -> None:
             recorded = unpack(name, Path(scratch)) / "t1"
             ident = msgspec.json.decode((recorded / "docker" / container / "inspect.api.json").read_bytes())["Id"]
             inventory = copies(recorded, Path(scratch) / "host", ident, chosen.containers)
-            for sources in (("cgroup", "state"), ("host", "filesystem"), EVERY_SOURCE):
+            for sources in (("cgroup", "state"), ("host", "hardware", "filesystem"), ("unit", "process"), EVERY_SOURCE):
                 figures = measure(Path(scratch) / "host", inventory, sources, chosen.sweeps)
                 report(name, sources, figures)
     if chosen.engine:
