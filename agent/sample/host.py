@@ -52,6 +52,7 @@ class HostSource:
             (net + "/softnet_stat", net_read.softnet),
             (net + "/arp", net_read.arp),
             (net + "/stat/nf_conntrack", net_read.conntrack_stat),
+            (net + "/ip_vs_stats", net_read.ipvs),
             (net + "/udp", partial(net_read.udp_queues, "v4")),
             (net + "/udp6", partial(net_read.udp_queues, "v6")),
             (proc + "/pressure/cpu", partial(read.pressure, "cpu")),

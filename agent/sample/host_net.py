@@ -101,3 +101,18 @@ def udp_queues(ip: str, text: bytes) -> Series:
             waiting[place] += int(size, 16)
     for queue, total in zip(("tx", "rx"), waiting, strict=True):
         yield column("node_udp_queues", (("ip", ip), ("queue", queue))), total
+
+
+_IPVS = (
+    "node_ipvs_connections_total",
+    "node_ipvs_incoming_packets_total",
+    "node_ipvs_outgoing_packets_total",
+    "node_ipvs_incoming_bytes_total",
+    "node_ipvs_outgoing_bytes_total",
+)
+
+
+def ipvs(text: bytes) -> Series:
+    """/proc/net/ip_vs_stats: two lines of titles, then the totals in hexadecimal. It is there only with ip_vs."""
+    for name, value in zip(_IPVS, text.splitlines()[2].split(), strict=True):
+        yield column(name), int(value, 16)

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from agent.sample.app import Sampler
 from agent.sample.settings import SampleSettings
 from deckwatch.runtime.clock import SystemClock
+from deckwatch.wire.metrics_catalogue import CATALOGUE
 from tests.agent.sample.trees import StaticInventory, series_of
 from tests.fixtures import beside
 from tests.fixtures.node_exporter import Key, NodeExporter, Scrape, node_exporter
@@ -48,7 +49,8 @@ def moment(exporter: NodeExporter) -> tuple[dict[Key, float], Scrape, Scrape]:
 
 
 def test_counters_names_and_types(exporter: NodeExporter) -> None:
-    found = beside.compare(*moment(exporter))
+    mine, before, after = moment(exporter)
+    found = beside.compare(mine, before, after)
     assert found.types == ()
     counters = [difference for difference in found.differences if difference.counter]
     assert len(counters) > 100
@@ -56,9 +58,9 @@ def test_counters_names_and_types(exporter: NodeExporter) -> None:
     gauges = [difference for difference in found.differences if not difference.counter]
     assert len(gauges) > 80
     assert sum(difference.parts <= beside.TOLERANCE for difference in gauges) > 0.9 * len(gauges)
-    left = (*beside.OF_ITSELF, *beside.OTHERWISE, *ENTERED, "node_filesystem_", "node_network_", "node_disk_")
-    assert [key for key in found.theirs_only if not key[0].startswith(left)] == []
-    assert [key for key in found.ours_only if not key[0].startswith((*beside.NEWER, *left, "node_dmi_info"))] == []
+    left = (*beside.OTHERWISE, *ENTERED, "node_filesystem_", "node_network_", "node_disk_")
+    assert [key for key in found.theirs_only if key[0] in CATALOGUE and not key[0].startswith(left)] == []
+    assert [key for key in found.ours_only if key[0] in before.types and not key[0].startswith(left)] == []
 
 
 def test_interfaces_disks_and_mounts_that_both_have(exporter: NodeExporter) -> None:
