@@ -282,7 +282,7 @@ class Alerting:
 
     def _forget(self) -> None:
         self._head.forget_old(self._clock.now_ns())
-        self._notifications.notifier.forget()
+        self._notifications.forget()
 
 
 def _counted(number: int, what: str) -> str:

@@ -22,6 +22,7 @@ from alerting.notify.deliveries import Deliveries
 from alerting.notify.evidence import NO_EVIDENCE, EvidenceDesk, EvidenceSource
 from alerting.notify.metrics import NotifyMetrics
 from alerting.notify.notifier import Notifier
+from alerting.notify.orphans import give_up_orphans
 from alerting.settings import AlertingSettings
 from alerting.state_store import StateStore
 from alerting.why_api import WhyApi
@@ -46,6 +47,8 @@ class Notifications:
     ) -> None:
         """Raises Unusable: faults in configuration files or webhooks, all of them at once."""
         self._settings = settings
+        self._store = store
+        self._clock = clock
         self._shared = Shared(EvidenceDesk(evidence))
         try:
             self._made: Configurations = load_all(settings, self._shared)
@@ -124,6 +127,13 @@ class Notifications:
     def reload_if_changed(self) -> None:
         if self._made.look() != self._seen and self.reload():
             log.info("Alertmanager's configuration was loaded again: %d receivers", self.receivers)
+
+    def forget(self) -> None:
+        """What is over and done with for long."""
+        self.notifier.forget()
+        now_ns = self._clock.now_ns()
+        give_up_ns = round(self._settings.give_up_after_s * 1e9)
+        give_up_orphans(self._store, self._made.integrations, now_ns - give_up_ns, now_ns)
 
     async def run(self) -> None:
         """Until it is cancelled."""

@@ -39,6 +39,12 @@ class StateStore:
     def outbox(self, scope: str = "") -> SqlOutbox:
         return SqlOutbox(self.database, self.log, scope, self.finish_listeners)
 
+    def scopes(self) -> list[str]:
+        """Whose messages wait."""
+        with self.database.transaction() as connection:
+            rows = connection.execute("SELECT DISTINCT scope FROM outbox").fetchall()
+        return sorted(scope for (scope,) in rows)
+
     def rules(self) -> dict[str, dict[Labels, Alert]]:
         with self.database.transaction() as connection:
             rows = connection.execute("SELECT rule, alerts FROM rule_state").fetchall()

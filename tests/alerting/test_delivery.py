@@ -362,3 +362,22 @@ def test_host_of(url: str, shown: str) -> None:
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
     assert retry_after_s(value, 1_000_000) == seconds
+
+
+async def test_messages_to_a_receiver_that_is_gone_are_given_up_after_a_while(
+    tmp_path: Path, hook: WebhookReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(tmp_path, to(hook, name="old"))
+    desk.tell(["web"])
+    desk.store.close()
+    again = Desk(tmp_path, to(hook), give_up_after_s=0.5)
+    again.notifications.forget()
+    assert again.store.waiting() == {"old": 1}  # it may come back
+    await asyncio.sleep(0.6)
+    again.notifications.forget()
+    assert again.store.waiting() == {}
+    (receipt,) = again.store.receipts()
+    assert (receipt.receiver, receipt.outcome) == ("old", "given_up")
+    assert receipt.error == "old webhook[0] is no longer configured"
+    assert "webhook[0] of the receiver old is no longer configured" in caplog.text
+    again.store.close()
