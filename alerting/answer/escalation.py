@@ -47,18 +47,23 @@ def clock_ns(incident: Incident, now_ns: int) -> int:
 
 def turns_due(incident: Incident, policy: Policy, now_ns: int) -> list[Turn]:
     """In their order. Of a step whose time came several times while nobody could look (we were down) only the last
-    turn: every step is taken once, but what is late is not repeated for its own sake."""
+    turn: every step is taken once, but what is late is not repeated for its own sake. A step that has reached nobody
+    gives way to the next one at once."""
     shown_ns = clock_ns(incident, now_ns)
     due: list[Turn] = []
     for number, step in enumerate(policy.steps):
         passed = [turn for turn in _turns(number, step) if turn.after_ns <= shown_ns]
         if passed and passed[-1].number > _done(incident, number):
             due.append(passed[-1])
+    if not due and incident.escalation is not None and incident.escalation.nobody_reached:
+        return _following(incident, policy)[:1]
     return due
 
 
 def next_turn_ns(incident: Incident, policy: Policy, now_ns: int) -> int | None:
     """When the next turn is due, were it not held; None: all were taken."""
+    if incident.escalation is not None and incident.escalation.nobody_reached and _following(incident, policy):
+        return now_ns
     ahead = [
         turn.after_ns
         for number, step in enumerate(policy.steps)
@@ -66,6 +71,11 @@ def next_turn_ns(incident: Incident, policy: Policy, now_ns: int) -> int | None:
         if turn.number > _done(incident, number)
     ]
     return None if not ahead else now_ns + max(0, min(ahead) - clock_ns(incident, now_ns))
+
+
+def _following(incident: Incident, policy: Policy) -> list[Turn]:
+    """Of the steps that were not taken yet, the first turns."""
+    return [Turn(number, 0, step.after_ns) for number, step in enumerate(policy.steps) if _done(incident, number) < 0]
 
 
 def _turns(number: int, step: Step) -> Iterator[Turn]:

@@ -110,21 +110,13 @@ class Escalator:
         return self._take_turns(incident, policy, now_ns)
 
     def _take_turns(self, incident: Incident, policy: Policy, now_ns: int) -> Incident:
-        """A step that finds nobody gives way to the next one at once."""
-        turns = turns_due(incident, policy, now_ns)
-        taken: set[int] = set()
-        while turns:
-            turn = turns.pop(0)
-            taken.add(turn.step)
-            events, told = self._turn(incident, policy, turn, now_ns)
-            incident = self._tracker.append(incident, events, now_ns)
-            following = turn.step + 1
-            done = incident.escalation.done if incident.escalation else {}
-            if not told and not turns and following < len(policy.steps) and following not in {*taken, *done}:
-                turns.append(Turn(following, 0, policy.steps[following].after_ns))
+        """Until none is due: a step that names nobody makes the next one due."""
+        while turns := turns_due(incident, policy, now_ns):
+            for turn in turns:
+                incident = self._tracker.append(incident, self._turn(incident, policy, turn, now_ns), now_ns)
         return incident
 
-    def _turn(self, incident: Incident, policy: Policy, turn: Turn, now_ns: int) -> tuple[list[AnyEvent], bool]:
+    def _turn(self, incident: Incident, policy: Policy, turn: Turn, now_ns: int) -> list[AnyEvent]:
         asked = [self.asked(incident.tenant, whom, now_ns) for whom in policy.steps[turn.step].notify]
         reason = f"escalation {policy.name}, step {turn.step + 1}"
         untold: list[tuple[str, str]] = [(one.said, one.why_nobody) for one in asked if not one.receivers]
@@ -145,7 +137,7 @@ class Escalator:
             receivers=tuple(told),
             targets=said,
         )
-        return [step, *_missed(untold, now_ns)], bool(told)
+        return [step, *_missed(untold, now_ns)]
 
     def _user(self, tenant: str, name: str, said: str) -> Asked:
         user = self.plan.users.get((tenant, name))

@@ -93,7 +93,7 @@ def _changed(incident: Incident, event: AnyEvent) -> Incident:
         case Notified():
             return _notified(incident, event)
         case NotNotified():
-            return replace(incident, untold={**incident.untold, event.receiver: event.why})
+            return _not_notified(incident, event)
         case Acknowledged():
             held = Acknowledgement(event.owner, event.at_ns, event.until_ns)
             return _touched(replace(incident, acknowledgement=held), acknowledged_ns=event.at_ns)
@@ -154,9 +154,20 @@ def _alerts_ended(incident: Incident, event: AlertsResolved) -> Incident:
 
 def _notified(incident: Incident, event: Notified) -> Incident:
     untold = {receiver: why for receiver, why in incident.untold.items() if receiver != event.receiver}
+    escalation = incident.escalation
+    if escalation is not None and event.receiver in escalation.asked:
+        incident = replace(incident, escalation=replace(escalation, reached=True))
     if incident.ended_ns:  # the message that told of the end
         return replace(incident, untold=untold)
     return replace(incident, untold=untold, notified_ns=incident.notified_ns or event.at_ns)
+
+
+def _not_notified(incident: Incident, event: NotNotified) -> Incident:
+    """Only what a receiver answered counts as its failure: one that is muted can be called."""
+    escalation = incident.escalation
+    if escalation is not None and event.key and event.receiver in escalation.asked:
+        escalation = replace(escalation, failed=(*escalation.failed, event.receiver))
+    return replace(incident, untold={**incident.untold, event.receiver: event.why}, escalation=escalation)
 
 
 def _escalated(incident: Incident, event: Escalated) -> Incident:
@@ -165,7 +176,8 @@ def _escalated(incident: Incident, event: Escalated) -> Incident:
         return incident
     called = tuple(dict.fromkeys((*incident.called, *event.receivers)))
     done = {**escalation.done, event.step: event.turn}
-    return replace(incident, escalation=replace(escalation, done=done), called=called)
+    taken = replace(escalation, done=done, asked=event.receivers, reached=False, failed=())
+    return replace(incident, escalation=taken, called=called)
 
 
 def _phase(incident: Incident, phase: Phase) -> Incident:

@@ -74,6 +74,7 @@ class TrackMetrics:
     def count(self, counts: Iterable[tuple[str, str, int]]) -> None:
         """(tenant, state, how many)"""
         found = {(tenant, state): number for tenant, state, number in counts}
+        self._incidents.clear()
         for tenant in {tenant for tenant, _ in found}:
             for state in State:
                 self._incidents.labels(tenant, state.value).set(found.get((tenant, state.value), 0))

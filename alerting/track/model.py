@@ -210,12 +210,21 @@ class Acknowledgement(msgspec.Struct, frozen=True):
 
 
 class Escalation(msgspec.Struct, frozen=True):
-    """`held_ns`: how long its clock stood still since it began, the present hold not counted."""
+    """`held_ns`: how long its clock stood still since it began, the present hold not counted. `asked`: receivers of the
+    step that was taken last; `reached`: one of them took a message since; `failed`: those that won't."""
 
     policy: str
     since_ns: int
     held_ns: int = 0
     done: Mapping[int, int] = {}  # step -> its last turn
+    asked: tuple[str, ...] = ()
+    reached: bool = False
+    failed: tuple[str, ...] = ()
+
+    @property
+    def nobody_reached(self) -> bool:
+        """The last step has come to nothing: it named nobody, or all that it named have refused."""
+        return bool(self.done) and not self.reached and {*self.asked} <= {*self.failed}
 
 
 class Phase(StrEnum):

@@ -8,8 +8,8 @@ from alerting.answer.escalation import Turn, clock_ns, next_turn_ns, policy_of, 
 from alerting.answer.model import Kind, Policy, Step, Whom
 from alerting.notify.matchers import parse_matchers
 from alerting.track.fold import fold
-from alerting.track.model import AnyEvent, Incident
-from tests.alerting.track.test_fold import acked, escalated, escalating, snoozed, unacked, woken
+from alerting.track.model import AnyEvent, Incident, NotNotified
+from tests.alerting.track.test_fold import acked, escalated, escalating, snoozed, told, unacked, untold, woken
 from tests.alerting.track.timelines import S, at, ended, joined, opened
 
 OPS = (Whom(Kind.RECEIVER, "ops"),)
@@ -20,7 +20,12 @@ def incident(*events: AnyEvent) -> Incident:
     return fold("i", "default", [opened(), joined(0, "a"), escalating(0), *events])
 
 
-FIRST, SECOND, SECOND_AGAIN = escalated(0, 0), escalated(600, 1), escalated(900, 1, 1)
+def refused(at_s: float, receiver: str) -> AnyEvent:
+    return NotNotified(at_ns=at(at_s), by="delivery", why="refused", receiver=receiver, key="k")
+
+
+FIRST, SECOND = escalated(0, 0, 0, "ops"), escalated(600, 1, 0, "ops")
+SECOND_AGAIN = escalated(900, 1, 1, "ops")
 
 
 @pytest.mark.parametrize(
@@ -33,8 +38,8 @@ FIRST, SECOND, SECOND_AGAIN = escalated(0, 0), escalated(600, 1), escalated(900,
         ([FIRST, SECOND], 600, [], 900),
         ([FIRST, SECOND], 900, [(1, 1)], 900),
         ([FIRST, SECOND, SECOND_AGAIN], 901, [], 1200),
-        ([FIRST, SECOND, escalated(1200, 1, 2)], 1300, [], 3600),
-        ([FIRST, SECOND, escalated(1200, 1, 2), escalated(3600, 2)], 99_999, [], None),
+        ([FIRST, SECOND, escalated(1200, 1, 2, "ops")], 1300, [], 3600),
+        ([FIRST, SECOND, escalated(1200, 1, 2, "ops"), escalated(3600, 2, 0, "ops")], 99_999, [], None),
         # We were down: every step is taken, repeats that are late are one.
         ([], 7200, [(0, 0), (1, 2), (2, 0)], 7200),
         ([FIRST], 1250, [(1, 2)], 1250),
@@ -51,6 +56,30 @@ def test_turns(events: list[AnyEvent], now_s: int, due: list[tuple[int, int]], n
     assert [(turn.step, turn.number) for turn in turns_due(one, POLICY, at(now_s))] == due
     following = next_turn_ns(one, POLICY, at(now_s))
     assert following == (None if next_s is None else at(next_s))
+
+
+NAMED, NOBODY = escalated(0, 0, 0, "a", "b"), escalated(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("events", "due"),
+    [
+        ([NAMED], []),
+        ([NAMED, refused(1, "a")], []),  # b may take it still
+        ([NAMED, refused(1, "a"), refused(2, "b")], [(1, 0)]),
+        ([NAMED, refused(1, "a"), told(2, "b")], []),
+        ([NAMED, told(1, "a"), refused(2, "a"), refused(3, "b")], []),  # by another of its integrations
+        ([NAMED, untold(1, "a"), untold(2, "b")], []),  # muted as receivers of groups: they were called all the same
+        ([NAMED, refused(1, "a"), refused(2, "b"), escalated(3, 1, 0, "c")], []),
+        ([NOBODY], [(1, 0)]),
+        ([NOBODY, escalated(0, 1)], [(2, 0)]),
+        ([NOBODY, escalated(0, 1), escalated(0, 2)], []),
+    ],
+)
+def test_a_step_that_reached_nobody_gives_way_to_the_next(events: list[AnyEvent], due: list[tuple[int, int]]) -> None:
+    one = incident(*events)
+    assert [(turn.step, turn.number) for turn in turns_due(one, POLICY, at(10))] == due
+    assert (next_turn_ns(one, POLICY, at(10)) == at(10)) == bool(due)
 
 
 def test_the_clock() -> None:

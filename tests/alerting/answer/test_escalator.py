@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from alerting.notify.channels.model import Notification, Receipt
 from alerting.track.commands import Acknowledge, Snooze, Unacknowledge
 from alerting.track.model import State
 from deckwatch.runtime.faults import Unusable
@@ -247,3 +248,26 @@ async def test_a_reopened_incident_is_escalated_anew(desk: Desk) -> None:
     assert desk.observe(CRITICAL).id == incident.id
     await desk.tick()
     assert [name for name, _ in desk.told()] == ["alice-phone", "alice-mail"]
+
+
+async def test_receivers_that_refuse_are_passed_over_at_once(desk: Desk) -> None:
+    incident = desk.observe(CRITICAL)
+    await desk.tick()
+    phone, mail = desk.messages()
+    desk.incidents.finished(phone, [_refused(phone)])
+    assert await desk.tick() == 0  # the mail may still arrive
+    desk.incidents.finished(mail, [_refused(mail)])
+    desk.told()
+    assert await desk.tick() == 1
+    assert desk.told() == [("bob-phone", "firing"), ("ops", "firing")]
+    assert desk.said(incident.id)[4:] == [
+        "alice-phone (https://hook) was not told (refused: no such chat)",
+        "alice-mail (https://hook) was not told (refused: no such chat)",
+        "escalated, step 2 of critical: user bob, receiver ops",
+    ]
+
+
+def _refused(message: Notification) -> Receipt:
+    named = (message.key, message.receiver, message.integration, "https://hook", message.group_key, message.reason)
+    times = (message.created_ns, message.created_ns)
+    return Receipt(*named, "refused", 403, "", 1, 0.1, None, *times, "no such chat")
