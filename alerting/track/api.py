@@ -14,7 +14,7 @@ from alerting.notify.matchers import all_match, parse_matchers
 from alerting.track.bodies import VERBS, Verb
 from alerting.track.commands import NotApplicable
 from alerting.track.measures import Grouped, statistics
-from alerting.track.model import ENDED, OPEN, Incident, State
+from alerting.track.model import ENDED, NOT_PEOPLE, OPEN, Incident, State
 from alerting.track.report import markdown
 from alerting.track.settings import IncidentSettings
 from alerting.track.store import Choice
@@ -177,6 +177,8 @@ class IncidentApi:
     def _verb(self, verb: Verb) -> Endpoint:
         async def act(arguments: Arguments) -> web.Response:
             body = await arguments.body(verb.body)
+            if body.by in NOT_PEOPLE:
+                raise ParameterError("by", f"{body.by!r} is not you", "your name, or that of a program")
             try:
                 command = body.command(self._settings)
             except Reject as fault:

@@ -23,6 +23,7 @@ DELIVERY = "delivery"
 """Who: a receiver answered, or didn't."""
 ESCALATION = "escalation"
 """Who: a step of an escalation policy was due."""
+NOT_PEOPLE = (RULES, CLOCK, DELIVERY, ESCALATION)
 
 
 class State(StrEnum):

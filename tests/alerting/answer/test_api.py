@@ -106,6 +106,7 @@ async def test_from_opening_to_review(client: Client) -> None:
         ("acknowledge", "[]", 400, "Expected `object`, got `array`"),
         ("acknowledge", "{", 400, "Input data was truncated"),
         ("acknowledge", {"by": "x" * 201}, 400, "length <= 200"),
+        ("comment", {"text": "x", "by": "rules"}, 400, "'rules' is not you"),
         ("snooze", {}, 400, "missing required field `for`"),
         ("snooze", {"for": ""}, 400, "for how long"),
         ("comment", {"text": ""}, 400, "length >= 1"),
