@@ -24,6 +24,7 @@ from agent.engine.app import EngineMeter
 from agent.model import LogSource
 from agent.sample.app import Sampler
 from agent.sample.hierarchy import Layout, find_hierarchies
+from agent.sample.workload.kept import last_event_ns
 from agent.settings import AgentSettings
 from agent.ship.checkpoint import load_checkpoint
 from agent.ship.client import Client, collector_url
@@ -75,7 +76,8 @@ class Agent:
         self.log_metrics = LogMetrics()
         self.registry.register(self.log_metrics)
         self.identity = Identity(instance.id, host, folder, settings.timezone)
-        self.discovery = Discovery(settings.discover, settings.logs, clock, self.registry)
+        heard_ns = last_event_ns(folder)
+        self.discovery = Discovery(settings.discover, settings.logs, clock, self.registry, heard_ns=heard_ns)
         self.sampler = Sampler(
             settings.sample,
             self.discovery,

@@ -41,8 +41,15 @@ class Discovery:
     """Implements agent.model.Inventory. For one event loop; `first_look`, then `run` until cancelled."""
 
     def __init__(
-        self, settings: DiscoverSettings, logs_globs: Iterable[str], clock: Clock, registry: CollectorRegistry
+        self,
+        settings: DiscoverSettings,
+        logs_globs: Iterable[str],
+        clock: Clock,
+        registry: CollectorRegistry,
+        *,
+        heard_ns: int = 0,
     ) -> None:
+        """`heard_ns`: time of the last event of an engine that was taken before a restart; 0: none, begin with now."""
         self._clock = clock
         self._metrics = DiscoverMetrics(registry)
         self._listeners: list[Listener] = []
@@ -53,7 +60,9 @@ class Discovery:
         self._merge_due: asyncio.TimerHandle | None = None
         self._merged_at_s = float("-inf")
         self._docker = (
-            DockerFinder(settings, self._changed, self._emit, clock, self._metrics) if settings.docker.enabled else None
+            DockerFinder(settings, self._changed, self._emit, clock, self._metrics, heard_ns)
+            if settings.docker.enabled
+            else None
         )
         self._lookings = list(self._make_lookings(settings, tuple(logs_globs)))
 

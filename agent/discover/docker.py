@@ -48,6 +48,7 @@ class DockerFinder:
         emit: EventListener,
         clock: Clock,
         metrics: DiscoverMetrics,
+        heard_ns: int = 0,
     ) -> None:
         self._all = settings
         self._settings = settings.docker
@@ -63,7 +64,8 @@ class DockerFinder:
         self._emit = Durations(emit, self._described_start_ns).take
         self._clock = clock
         self._metrics = metrics
-        self._cursor = EventCursor(clock.now_ns())
+        # what came while nobody listened is told too, as far as the engine remembers (its last 256 events)
+        self._cursor = EventCursor(heard_ns + 1 if heard_ns else clock.now_ns())
         self._session: DockerSession | None = None  # while the API answers
         self._fault: EngineAway | None = EngineSlow("no answer yet")  # why it does not
         self._version = ""

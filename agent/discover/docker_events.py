@@ -125,7 +125,7 @@ class EventCursor:
         return f"{seconds}.{rest:09d}"
 
     def take(self, event: EngineEvent) -> bool:
-        """Is it new? What happened before the start was seen by the first full look."""
+        """Is it new? What happened before the start was seen by the first full look, or heard before a restart."""
         if event.time_ns < self._start_ns:
             return False
         key = (event.time_ns, event.actor.id, event.action)

@@ -28,6 +28,10 @@ class EventLog:
     def add(self, host: str, event: Event) -> None:
         key = (event.tenant, event.container.id if event.container else "")
         ring = self._events.setdefault(key, deque(maxlen=self._per_container))
+        if event.container and any(
+            (seen.event.ts_ns, seen.event.action) == (event.ts_ns, event.action) for seen in ring
+        ):
+            return  # an agent that was killed asks its engine again for what came last
         ring.append(SeenEvent(host, event))
         self._events.move_to_end(key)
         if len(self._events) > self._max_containers:

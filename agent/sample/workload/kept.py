@@ -28,9 +28,18 @@ class _Kept(msgspec.Struct):
     state: State
 
 
+class _Heard(msgspec.Struct):
+    heard_ns: int = 0
+
+
+class _KeptHeard(msgspec.Struct):
+    state: _Heard
+
+
 _encoder = msgspec.msgpack.Encoder()
 _version = msgspec.msgpack.Decoder(_Version)
 _kept = msgspec.msgpack.Decoder(_Kept)
+_heard = msgspec.msgpack.Decoder(_KeptHeard)
 
 
 def save(folder: Path, state: State) -> None:
@@ -58,3 +67,11 @@ def load(folder: Path) -> State:
     except OSError as error:
         log.warning("%s can't be moved: %s; it is overwritten", path, error.strerror)
     return State()
+
+
+def last_event_ns(folder: Path) -> int:
+    """Time of the last event that is counted: from there on the engine is asked for more. 0: none, or not known."""
+    try:
+        return _heard.decode((folder / FILE).read_bytes()).state.heard_ns
+    except (OSError, msgspec.DecodeError):
+        return 0  # `load` says why

@@ -43,12 +43,14 @@ class NetworkMark(msgspec.Struct, array_like=True):
 class State(msgspec.Struct, kw_only=True):
     """All that is kept over a restart of the agent."""
 
+    heard_ns: int = 0  # time of the last event that is counted
     boot: str = ""  # inodes and counters of cgroups are those of one boot
     totals: list[Totals] = []
     lives: dict[str, Life] = {}
     marks: dict[str, Mark] = {}  # by path
     networks: dict[str, NetworkMark] = {}
     nodes: dict[str, Node] = {}
+    ended: list[EndedRun] = []  # whose CPU time is still to be looked for
 
 
 class Ledger:
@@ -56,10 +58,10 @@ class Ledger:
         self._settings = settings
         self._first = not state.nodes or state.boot != boot
         if state.boot != boot:
-            state = State(boot=boot, totals=state.totals, lives=state.lives)
+            state = State(heard_ns=state.heard_ns, boot=boot, totals=state.totals, lives=state.lives)
         self.state = state
         self._by_key = {totals.key: totals for totals in state.totals}
-        self.lives = Lives(state.lives, self.totals)
+        self.lives = Lives(state.lives, state.ended, self.totals)
         self._now_ns = 0
         self._cpus = os.cpu_count() or 1
         self._absent: dict[str, int] = {}
@@ -77,8 +79,7 @@ class Ledger:
     def take(self, look: Look, events: Iterable[Event]) -> list[WorkloadKey]:
         """One look, with the events since the last one. Returns the workloads that were forgotten."""
         self._now_ns = look.ts_ns
-        for event in events:
-            self.lives.hear(event, self._read_ns(event))
+        self.hear(events)
         self.lives.describe(look.containers)
         ended = self._ended(look)
         grown_ns = {group.path: self._take_group(group) for group in look.groups}
@@ -89,6 +90,11 @@ class Ledger:
         self._take_networks(look)
         self._prune_lives(look)
         return self._forget()
+
+    def hear(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.lives.hear(event, self._read_ns(event))
+            self.state.heard_ns = max(self.state.heard_ns, event.ts_ns)
 
     # Groups -------------------------------------------------------------------------------------------------------
 
@@ -133,8 +139,8 @@ class Ledger:
         its word. What is still there at this look, or ended behind it, goes with the next."""
         live = {group.path: group.inode for group in look.groups}
         there = {group.id for group in look.groups}
-        told = self.lives.ended
-        self.lives.ended = [run for run in told if run.ended_ns > look.ts_ns]
+        told = list(self.state.ended)
+        self.state.ended[:] = [run for run in told if run.ended_ns > look.ts_ns]
         runs = [run for run in told if run.ended_ns <= look.ts_ns and not self._lingers(run, there)]
         paths = {mark.id: path for path, mark in self.state.marks.items()}
         runs = [msgspec.structs.replace(run, path=paths.get(run.id, "")) for run in runs]

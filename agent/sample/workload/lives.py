@@ -21,7 +21,7 @@ _LIVE = (ContainerState.RUNNING, ContainerState.PAUSED)
 _ENDED = (ContainerState.EXITED, ContainerState.DEAD)
 DOUBTS = 2
 """Looks at which a description says something else than the events, until it is believed: news of an event may be on
-its way, and a description may be older than the last event."""
+its way (after a start of the agent those of the time before), and a description may be older than the last event."""
 
 
 class Life(msgspec.Struct, kw_only=True):
@@ -53,11 +53,12 @@ class Life(msgspec.Struct, kw_only=True):
 class Lives:
     """`totals` gives the counters of a workload; `ended` collects the runs whose CPU time is still to be looked for."""
 
-    def __init__(self, lives: dict[str, Life], totals: Callable[[WorkloadKey], Totals]) -> None:
+    def __init__(self, lives: dict[str, Life], ended: list[EndedRun], totals: Callable[[WorkloadKey], Totals]) -> None:
         self.known = lives
-        self.ended: list[EndedRun] = []
+        self.ended = ended
         self._totals = totals
         self._described: dict[str, FoundContainer] = {}
+        self._strangers: dict[str, int] = {}  # looks at which a description alone told of them
         self._slots = {(life.key, life.slot): life.id for life in lives.values() if life.slot}
 
     # Events -------------------------------------------------------------------------------------------------------
@@ -109,10 +110,13 @@ class Lives:
 
     def describe(self, containers: dict[str, FoundContainer]) -> None:
         """The engine's list, once a look."""
+        strangers, self._strangers = self._strangers, {}
         for ident, found in containers.items():
             life = self.known.get(ident)
             if life is None:
-                self._begin(found)
+                looks = self._strangers[ident] = strangers.get(ident, 0) + 1
+                if looks >= DOUBTS:
+                    self._begin(found)
             elif found is not self._described.get(ident) or life.doubts:
                 self._compare(life, found)
         self._described = containers

@@ -6,6 +6,7 @@ discovery             -> events -> ledger -> workloads.msgpack -> frame
 
 from __future__ import annotations
 
+import logging
 from collections import Counter as Tally
 from collections import deque
 from pathlib import Path
@@ -20,6 +21,8 @@ from agent.sample.workload.ledger import Ledger
 from agent.sample.workload.look import MOST_LOOKS, Look
 from agent.sample.workload.settings import WorkloadSettings
 from deckwatch.wire.model import Event, Labels, Samples
+
+log = logging.getLogger(__name__)
 
 MOST_EVENTS = 50_000
 """Kept for a reader that is late; the oldest go. Far more than an engine can make between two looks."""
@@ -68,7 +71,12 @@ class WorkloadSource:
         return frame(now_ns, self._tenant, self._ledger.state.totals, working_sets, states, ended)
 
     def close(self) -> None:
-        """What was counted was kept at each look."""
+        """What was told since the last look is kept too."""
+        self._ledger.hear(self._drain_events())
+        try:
+            kept.save(self._folder, self._ledger.state)
+        except OSError as error:
+            log.warning("%s: %s; the last events of containers are not counted", self._folder, error.strerror)
 
     def _hear(self, event: Event) -> None:
         """In the event loop's thread."""

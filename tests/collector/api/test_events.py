@@ -37,7 +37,8 @@ async def api() -> AsyncIterator[Api]:
     log.add("host1", Event(10 * S, "default", "container", "start", WEB))
     log.add("host2", Event(11 * S, "default", "container", "oom", DB))
     ended = (("duration_ns", "2000000000"), ("exitCode", "3"))
-    log.add("host1", Event(12 * S, "default", "container", "die", WEB, ended))
+    for _ in range(2):  # an agent that was killed sends its last ones again
+        log.add("host1", Event(12 * S, "default", "container", "die", WEB, ended))
     log.add("host1", Event(13 * S, "blue", "container", "start", DB))
     log.add("host1", Event(9 * S, "default", "image", "pull", None))
     app = web.Application()

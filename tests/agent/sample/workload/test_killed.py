@@ -40,6 +40,12 @@ def told(collector: FakeCollector, labels: Labels) -> list[dict[str, float]]:
     return [{name: value for (name, own), value in one.items() if name.endswith("_total") and not own} for one in found]
 
 
+def exits_of(collector: FakeCollector, labels: Labels) -> dict[str, float]:
+    frames = [one for one in collector.frames() if isinstance(one, Samples) and one.source == "workload"]
+    newest = series_of(frames[-1])[labels]
+    return {dict(own)["reason"]: n for (name, own), n in newest.items() if name == "workload_exits_total" and n}
+
+
 async def test_no_counter_goes_back(docker_engine: Engine, tmp_path: Path) -> None:
     if find_hierarchies().layout is Layout.NONE:
         pytest.skip("no cgroups are mounted here")
@@ -50,6 +56,13 @@ async def test_no_counter_goes_back(docker_engine: Engine, tmp_path: Path) -> No
 
     def run(number: int) -> str:
         return docker_engine.run(f"dw-{project}-{number}", BUSY, labels=service, host_config=quota)
+
+    def run_briefly(number: int) -> None:
+        """Gone before the agent is back: the engine's last events alone tell of it."""
+        brief = docker_engine.create(f"dw-{project}-brief-{number}", "exit 7", labels=service)
+        docker_engine.start(brief)
+        assert docker_engine.wait(brief) == 7
+        docker_engine.rm(brief)
 
     async with FakeCollector() as collector:
         agent = agent_of(docker_engine, tmp_path, collector.url)
@@ -62,14 +75,18 @@ async def test_no_counter_goes_back(docker_engine: Engine, tmp_path: Path) -> No
             await asyncio.sleep(1.5)
             await asyncio.to_thread(agent.kill)
             await asyncio.to_thread(docker_engine.rm, container)
+            await asyncio.to_thread(run_briefly, number)
             container = await asyncio.to_thread(run, number)
         await asyncio.to_thread(agent.start)
         seen = len(told(collector, of))
         await collector.until(lambda: len(told(collector, of)) >= seen + 5, 60)
         await asyncio.to_thread(agent.stop)
-        samples = told(collector, of)
+        samples, exits = told(collector, of), exits_of(collector, of)
     await asyncio.to_thread(docker_engine.rm, container)
     for before, after in pairwise(samples):
         assert all(after[name] >= value for name, value in before.items()), (before, after)
-    assert samples[-1]["workload_starts_total"] >= 1 + KILLS
+    # the first, its restarts, those that came in its place, and the brief ones, each once
+    assert samples[-1]["workload_starts_total"] == 1 + 3 * KILLS
+    assert samples[-1]["workload_restarts_total"] == KILLS
+    assert exits == {"error": KILLS, "signal": 2 * KILLS}
     assert samples[-1]["workload_cpu_usage_seconds_total"] > samples[0]["workload_cpu_usage_seconds_total"] > 0

@@ -48,6 +48,7 @@ class Host:
         self.now_s += after_s
         directories = {} if docker_s is None else {"/docker": DirectoryLook(1, int(docker_s * S), True)}
         look = Look(int(self.now_s * S), groups, directories, frozenset(), dict(self.containers))
+        self.ledger.lives.describe(look.containers)  # they were listed at the look before: see `lives.DOUBTS`
         told = [self._event(*words.split()) for words in events.split(", ") if words]
         self.forgotten += self.ledger.take(look, told)
         return self
@@ -253,6 +254,22 @@ def test_more_workloads_than_are_counted() -> None:
     host.containers |= Host("c:third").containers
     host.look(group("a", 1), group("b", 2, inode=2), group("c", 4, inode=3))
     assert host.cpu_s(OTHER) == 4
+
+
+def test_the_last_event_that_is_counted_is_known_after_a_restart(tmp_path: Path) -> None:
+    assert kept.last_event_ns(tmp_path) == 0
+    host = Host("a:web").look(events="12.5 start x, 12 start y").restart_agent(tmp_path)
+    assert kept.last_event_ns(tmp_path) == 12_500_000_000
+    assert host.ledger.state.heard_ns == 12_500_000_000
+    assert host.restart_agent(tmp_path, boot="boot-2").ledger.state.heard_ns == 12_500_000_000
+    (tmp_path / kept.FILE).write_bytes(b"nonsense")
+    assert kept.last_event_ns(tmp_path) == 0
+
+
+def test_who_ended_before_a_restart_still_gets_its_rest(tmp_path: Path) -> None:
+    host = Host("a:web").look(group("a", 1), docker_s=100)
+    host.look(group("a", 1), docker_s=101, events="19 start x, 20.01 die x").restart_agent(tmp_path)
+    assert host.look(group("a", 1), docker_s=101.5).cpu_s(JOB) == 1.5
 
 
 @pytest.mark.parametrize("broken", [b"", b"nonsense", msgspec.msgpack.encode({"version": 99})])

@@ -23,7 +23,7 @@ def pod_container(ident: str) -> Container:
 class Story:
     def __init__(self) -> None:
         self.totals: dict[WorkloadKey, Totals] = {}
-        self.lives = Lives({}, lambda key: self.totals.setdefault(key, Totals(key=key)))
+        self.lives = Lives({}, [], lambda key: self.totals.setdefault(key, Totals(key=key)))
         self.containers: dict[str, FoundContainer] = {}
 
     def hear(self, at_s: float, action: str, *, workload: Workload | None = WEB, **attributes: str) -> Story:
@@ -53,7 +53,8 @@ class Story:
             restart_count=restarts,
             oom_killed=oom,
         )
-        for _ in range(looks):
+        unknown = one.container.id not in self.lives.known
+        for _ in range(looks + unknown):
             self.lives.describe({one.container.id: one})
         return self
 
@@ -97,6 +98,18 @@ def test_a_short_life() -> None:
     (run,) = story.lives.ended
     assert (run.key, run.unseen_ns) == (WorkloadKey("compose", "shop", "web"), 500_000_000)
     assert story.lives.known[ID].gone
+
+
+def test_news_of_a_stranger_may_be_on_its_way() -> None:
+    """After a start of the agent: the list is there at once, the events of the time before come a little later."""
+    story = Story()
+    found = FoundContainer(Container(ID, name="web", workload=WEB), RUNNING, started_ns=S)
+    story.lives.describe({ID: found})
+    assert not story.lives.known
+    story.hear(0.9, "create").hear(1.001, "start")
+    story.lives.describe({ID: found})
+    story.lives.describe({ID: found})
+    assert story.counts == (1, 0, {})
 
 
 def test_what_events_and_descriptions_both_tell_counts_once() -> None:

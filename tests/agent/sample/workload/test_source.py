@@ -79,7 +79,9 @@ def host(tmp_path: Path, recording: Recordings) -> Path:
 def agent(host: Path, tmp_path: Path) -> Agent:
     state_dir = tmp_path / "state"
     state_dir.mkdir()
-    return Agent(host, state_dir)
+    made = Agent(host, state_dir)
+    made.sweep()  # who is listed at two looks is believed
+    return made
 
 
 def set_usage(root: Path, path: str, ns: int) -> None:
