@@ -11,15 +11,8 @@ from alerting.answer.escalation import Turn, next_turn_ns, policy_of, turns_due
 from alerting.answer.model import NO_PLAN, Kind, OnCallPlan, Override, Policy, Whom
 from alerting.answer.oncall import on_call
 from alerting.track.commands import holds_repeats
-from alerting.track.model import (
-    ESCALATION,
-    AnyEvent,
-    Escalated,
-    EscalationStarted,
-    EscalationStopped,
-    Incident,
-    NotNotified,
-)
+from alerting.track.events import ESCALATION, AnyEvent, Escalated, EscalationStarted, EscalationStopped, NotNotified
+from alerting.track.model import Incident
 from alerting.track.tracker import Tracker
 
 Tell = Callable[[Incident, str, str, int], str]

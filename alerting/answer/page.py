@@ -11,7 +11,8 @@ from html import escape
 from alerting.answer.links import Permits
 from alerting.track.commands import holds_repeats
 from alerting.track.describe import describe, labels_text, moment
-from alerting.track.model import ENDED, AnyEvent, Incident
+from alerting.track.events import AnyEvent
+from alerting.track.model import ENDED, Incident
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:1.5rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}

@@ -13,8 +13,9 @@ from aiohttp import web
 from alerting.notify.matchers import all_match, parse_matchers
 from alerting.track.bodies import VERBS, Verb
 from alerting.track.commands import NotApplicable
+from alerting.track.events import NOT_PEOPLE
 from alerting.track.measures import Grouped, statistics
-from alerting.track.model import ENDED, NOT_PEOPLE, OPEN, Incident, State
+from alerting.track.model import ENDED, OPEN, Incident, State
 from alerting.track.report import markdown
 from alerting.track.settings import IncidentSettings
 from alerting.track.store import Choice

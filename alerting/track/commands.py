@@ -10,25 +10,22 @@ from typing import assert_never
 import msgspec
 
 from alerting.track.describe import moment
-from alerting.track.model import (
+from alerting.track.events import (
     CLOCK,
-    ENDED,
     Acknowledged,
     AcknowledgementEnded,
     AnyEvent,
     Assigned,
     Commented,
-    Incident,
-    Phase,
     Responding,
     ResponseFailed,
     Reviewed,
     RolledBack,
     Snoozed,
     SnoozeEnded,
-    State,
     Verified,
 )
+from alerting.track.model import ENDED, Incident, Phase, State
 from deckwatch.runtime.faults import Reject
 
 LONGEST_TEXT = 10_000

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from alerting.notify.message import rfc3339
-from alerting.track.model import (
+from alerting.track.events import (
     Acknowledged,
     AcknowledgementEnded,
     AlertRef,

@@ -9,9 +9,8 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from alerting.track.model import (
+from alerting.track.events import (
     Acknowledged,
-    Acknowledgement,
     AcknowledgementEnded,
     AlertsJoined,
     AlertsResolved,
@@ -19,20 +18,14 @@ from alerting.track.model import (
     Assigned,
     Commented,
     Escalated,
-    Escalation,
     EscalationStarted,
     EscalationStopped,
-    Incident,
-    IncidentAlert,
     Notified,
     NotNotified,
     Opened,
-    Period,
-    Phase,
     Reopened,
     Resolved,
     Responding,
-    Response,
     ResponseFailed,
     Reviewed,
     RolledBack,
@@ -40,6 +33,7 @@ from alerting.track.model import (
     SnoozeEnded,
     Verified,
 )
+from alerting.track.model import Acknowledgement, Escalation, Incident, IncidentAlert, Period, Phase, Response
 
 
 def fold(id_: str, tenant: str, events: Iterable[AnyEvent]) -> Incident:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from alerting.track.events import AnyEvent
 from alerting.track.measures import Statistics, acknowledge_s, resolve_s
-from alerting.track.model import AnyEvent, Incident, State
+from alerting.track.model import Incident, State
 
 _BUCKETS = (30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400, 259_200)
 _OF = ("tenant", "rule", "team")

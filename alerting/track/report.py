@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from alerting.track.describe import describe, labels_text, moment
+from alerting.track.events import Acknowledged, AnyEvent, Escalated, Notified, Reviewed
 from alerting.track.measures import acknowledge_s, resolve_s
-from alerting.track.model import Acknowledged, AnyEvent, Escalated, Incident, IncidentAlert, Notified, Reviewed
+from alerting.track.model import Incident, IncidentAlert
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>#!|~&@])")
 _MOST_ALERTS = 100

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from alerting.database import Database
+from alerting.track.events import AnyEvent
 from alerting.track.fold import fold
-from alerting.track.model import AnyEvent, Incident, Measured, State
+from alerting.track.model import Incident, Measured, State
 
 _VERSION = 1
 _SCHEMA = """

@@ -15,25 +15,24 @@ from msgspec.structs import replace
 from alerting.notify.channels.model import Notification, Receipt
 from alerting.notify.message import GroupAlert
 from alerting.track.commands import AnyCommand, decide, expire, holds_repeats
-from alerting.track.fold import opened, step
-from alerting.track.grouping import Grouping, Key
-from alerting.track.ids import new_id
-from alerting.track.metrics import TrackMetrics
-from alerting.track.model import (
+from alerting.track.events import (
     DELIVERY,
     RULES,
     AlertRef,
     AlertsJoined,
     AlertsResolved,
     AnyEvent,
-    Incident,
     Notified,
     NotNotified,
     Opened,
     Reopened,
     Resolved,
-    State,
 )
+from alerting.track.fold import opened, step
+from alerting.track.grouping import Grouping, Key
+from alerting.track.ids import new_id
+from alerting.track.metrics import TrackMetrics
+from alerting.track.model import Incident, State
 from alerting.track.store import IncidentStore
 from deckwatch.runtime.faults import Reject
 

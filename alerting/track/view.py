@@ -10,8 +10,9 @@ import msgspec
 from alerting.notify.message import rfc3339
 from alerting.track.commands import holds_repeats
 from alerting.track.describe import describe
+from alerting.track.events import AlertsJoined, AlertsResolved, AnyEvent
 from alerting.track.measures import acknowledge_s, resolve_s
-from alerting.track.model import AlertsJoined, AlertsResolved, AnyEvent, Incident, IncidentAlert, Period
+from alerting.track.model import Incident, IncidentAlert, Period
 
 _TIMES = {"at_ns": "at", "until_ns": "until"}
 

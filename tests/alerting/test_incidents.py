@@ -12,7 +12,8 @@ import pytest
 
 from alerting.notify.explain import explain
 from alerting.track.commands import Acknowledge
-from alerting.track.model import AnyEvent, Incident, NotNotified, State
+from alerting.track.events import AnyEvent, NotNotified
+from alerting.track.model import Incident, State
 from tests.alerting.test_app import Desk, now_samples
 from tests.fixtures.webhook_receiver import WebhookReceiver, webhook_receiver
 

@@ -13,9 +13,9 @@ import pytest
 
 from alerting.answer.calendar_import import read_calendar
 from alerting.track.bodies import VERBS
+from alerting.track.events import AnyEvent
 from alerting.track.fold import fold
 from alerting.track.measures import statistics
-from alerting.track.model import AnyEvent
 from tests.alerting.answer.desk import Desk, served
 from tests.alerting.answer.test_oncall import BERLIN, at
 from tests.alerting.track.timelines import alert

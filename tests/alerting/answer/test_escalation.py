@@ -7,8 +7,9 @@ import pytest
 from alerting.answer.escalation import Turn, clock_ns, next_turn_ns, policy_of, turns_due
 from alerting.answer.model import Kind, Policy, Step, Whom
 from alerting.notify.matchers import parse_matchers
+from alerting.track.events import AnyEvent, NotNotified
 from alerting.track.fold import fold
-from alerting.track.model import AnyEvent, Incident, NotNotified
+from alerting.track.model import Incident
 from tests.alerting.track.test_fold import acked, escalated, escalating, snoozed, told, unacked, untold, woken
 from tests.alerting.track.timelines import S, at, ended, joined, opened
 

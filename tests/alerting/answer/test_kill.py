@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from alerting.track.model import Escalated
+from alerting.track.events import Escalated
 from tests.alerting.answer.desk import Desk
 
 KILLS = int(os.environ.get("DECKWATCH_TEST_KILLS", "5"))

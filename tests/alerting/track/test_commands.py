@@ -24,8 +24,9 @@ from alerting.track.commands import (
     expire,
     holds_repeats,
 )
+from alerting.track.events import AnyEvent
 from alerting.track.fold import fold, step
-from alerting.track.model import ENDED, AnyEvent, Incident, State
+from alerting.track.model import ENDED, Incident, State
 from tests.alerting.track.timelines import S, T, at, ended, joined, opened, resolved
 
 HOUR = 3600 * S

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from alerting.track.fold import fold
-from alerting.track.model import (
+from alerting.track.events import (
     Acknowledged,
     AcknowledgementEnded,
     AnyEvent,
@@ -18,7 +17,6 @@ from alerting.track.model import (
     EscalationStopped,
     Notified,
     NotNotified,
-    Period,
     Reopened,
     Responding,
     ResponseFailed,
@@ -26,9 +24,10 @@ from alerting.track.model import (
     RolledBack,
     Snoozed,
     SnoozeEnded,
-    State,
     Verified,
 )
+from alerting.track.fold import fold
+from alerting.track.model import Period, State
 from tests.alerting.track.timelines import S, at, ended, joined, opened, resolved
 
 

@@ -9,9 +9,10 @@ import pytest
 from alerting.notify.channels.model import Notification, Receipt
 from alerting.notify.matchers import parse_matchers
 from alerting.track.commands import Acknowledge, Comment, NotApplicable, Review, Snooze
+from alerting.track.events import AlertsJoined, NotNotified
 from alerting.track.grouping import Grouping, Merge, grouping
 from alerting.track.ids import is_id, new_id
-from alerting.track.model import AlertsJoined, NotNotified, State
+from alerting.track.model import State
 from alerting.track.settings import IncidentSettings, MergeSettings
 from alerting.track.store import Choice
 from alerting.track.tracker import NoIncident

@@ -8,9 +8,10 @@ from prometheus_client import CollectorRegistry
 
 from alerting.database import Database
 from alerting.notify.message import GroupAlert, fingerprint
+from alerting.track.events import RULES, AlertRef, AlertsJoined, AlertsResolved, AnyEvent, Opened, Resolved
 from alerting.track.grouping import Grouping
 from alerting.track.metrics import TrackMetrics
-from alerting.track.model import RULES, AlertRef, AlertsJoined, AlertsResolved, AnyEvent, Incident, Opened, Resolved
+from alerting.track.model import Incident
 from alerting.track.store import IncidentStore
 from alerting.track.tracker import Tracker
 from deckwatch.wire.model import Labels
