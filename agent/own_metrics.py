@@ -12,13 +12,15 @@ from prometheus_client import CollectorRegistry
 
 from agent.series_frame import series_frame
 from deckwatch.runtime.clock import Clock
-from deckwatch.wire.model import Column, Samples
+from deckwatch.wire.model import Column, Description, Samples
 
 log = logging.getLogger(__name__)
 
 SOURCE = "agent"
 LABELS = (("job", "deckwatch-agent"),)
 _PREFIXES = ("deckwatch_agent_", "deckwatch_discover_", "process_")
+DESCRIBE_EVERY_S = 3600.0
+"""Types and helps: the collector may be another one by then."""
 _MADE_BY_THE_COLLECTOR = frozenset({"deckwatch_agent_up", "deckwatch_agent_sample_age_seconds"})
 
 
@@ -44,6 +46,7 @@ class OwnMetrics:
         self._emit = emit
         self._clock = clock
         self._failed = False
+        self._described_at = float("-inf")
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -57,8 +60,14 @@ class OwnMetrics:
                 self._failed = True
                 continue
             self._failed = False
-            series = own_series(self._registry)
-            self._emit(series_frame(SOURCE, self._clock.now_ns(), self._settings.tenant, LABELS, series))
+            self._emit(self._frame())
+
+    def _frame(self) -> Samples:
+        frame = series_frame(SOURCE, self._clock.now_ns(), self._settings.tenant, LABELS, own_series(self._registry))
+        if self._clock.monotonic() - self._described_at < DESCRIBE_EVERY_S:
+            return frame
+        self._described_at = self._clock.monotonic()
+        return msgspec.structs.replace(frame, about=own_descriptions(self._registry))
 
 
 def own_series(registry: CollectorRegistry) -> dict[Column, float]:
@@ -72,3 +81,12 @@ def own_series(registry: CollectorRegistry) -> dict[Column, float]:
         for sample in family.samples
         if not sample.name.endswith("_created") and sample.name not in _MADE_BY_THE_COLLECTOR
     }
+
+
+def own_descriptions(registry: CollectorRegistry) -> tuple[Description, ...]:
+    """Under the names of the text format: prometheus_client's counters lack their `_total`."""
+    return tuple(
+        Description(family.name + ("_total" if family.type == "counter" else ""), family.type, family.documentation)
+        for family in registry.collect()
+        if family.name.startswith(_PREFIXES)
+    )

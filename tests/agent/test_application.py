@@ -19,13 +19,13 @@ from agent.application import ApplicationMetrics, longest_interval_s
 from agent.discover.settings import CriSettings, DiscoverSettings, DockerSettings
 from agent.known_sources import KnownSources
 from agent.model import ContainerState, Endpoint, FoundContainer
-from agent.own_metrics import own_series
+from agent.own_metrics import OwnMetrics, OwnMetricsSettings, own_series
 from agent.settings import AgentSettings
 from agent.status import AgentStatus
 from deckwatch.runtime.clock import ManualClock, SystemClock
 from deckwatch.runtime.settings import BadSettings, load
 from deckwatch.wire.codec import pack_frame
-from deckwatch.wire.model import Container, Samples
+from deckwatch.wire.model import Container, Description, Samples
 from tests.agent.test_app import get, running
 from tests.fixtures.agent_rig import SHIP
 from tests.fixtures.exporters import Exporter, exporter
@@ -258,3 +258,26 @@ def test_own_series_leave_out_what_others_say() -> None:
     Gauge("python_info", "x", registry=registry).set(1)
     found = {column.name + str(column.labels): value for column, value in own_series(registry).items()}
     assert found == {"deckwatch_agent_things_total(('kind', 'a'),)": 3}
+
+
+async def test_own_metrics_are_described_now_and_then() -> None:
+    from prometheus_client import Counter, Histogram
+
+    registry, clock, frames = CollectorRegistry(), ManualClock(), list[Samples]()
+    Counter("deckwatch_agent_things_total", "Things.", registry=registry).inc()
+    Histogram("deckwatch_agent_took_seconds", "How long.", registry=registry).observe(1)
+
+    async def measure() -> None:
+        return
+
+    own = OwnMetrics(OwnMetricsSettings(interval_s=1800), registry, measure, frames.append, clock)
+    task = asyncio.create_task(own.run())
+    for _ in range(4):
+        await asyncio.sleep(0)
+        await clock.advance(1800)
+    task.cancel()
+    about = (
+        Description("deckwatch_agent_things_total", "counter", "Things."),
+        Description("deckwatch_agent_took_seconds", "histogram", "How long."),
+    )
+    assert [frame.about for frame in frames] == [about, (), about, ()]

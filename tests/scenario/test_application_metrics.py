@@ -18,7 +18,8 @@ import yaml
 from tests.chaos.daemons import Pair, free_port
 from tests.fixtures.promtool import check_metrics
 
-TEXT = b"""# TYPE shop_orders_total counter
+TEXT = b"""# HELP shop_orders_total Orders.
+# TYPE shop_orders_total counter
 shop_orders_total{host="inner",kind="a"} 3
 # TYPE shop_took_seconds histogram
 shop_took_seconds_bucket{le="0.1"} 1
@@ -118,6 +119,27 @@ def test_applications_are_seen_from_start_to_end(pair: Pair, ports: tuple[int, i
         until(lambda: query(pair, 'process_resident_memory_bytes{job="deckwatch-agent"} > 1e6'))
         complaints = [line for line in check_metrics(pair.collector.get("/metrics").encode()) if "shop" in line]
         assert complaints == []
+        described(pair)
+        until(lambda: [one["health"] for one in targets(pair)] == ["up"])
+        assert targets(pair)[0]["scrapeUrl"] == f"http://127.0.0.1:{ports[0]}/metrics"
+        assert targets(pair)[0]["discoveredLabels"]["__metrics_path__"] == "/metrics"
     until(lambda: query(pair, "up == 0"))
+    until(lambda: "Cannot connect" in targets(pair)[0]["lastError"])
     assert query(pair, "shop_orders_total") == []  # at once, not after five minutes
     until(lambda: query(pair, 'probe_success{job="probe"} == 0'))
+
+
+def targets(pair: Pair) -> list[dict[str, Any]]:
+    """With an address: those that the agent has told of."""
+    found = json.loads(pair.collector.get("/api/v1/targets", scrapePool="shop"))["data"]["activeTargets"]
+    return [one for one in found if one["scrapeUrl"]]
+
+
+def described(pair: Pair) -> None:
+    """Types and helps came along with the samples."""
+    told = json.loads(pair.collector.get("/api/v1/metadata"))["data"]
+    assert told["shop_orders_total"] == [{"type": "counter", "help": "Orders.", "unit": ""}]
+    assert told["shop_took_seconds"][0]["type"] == "histogram"
+    text = pair.collector.get("/metrics")
+    assert "# HELP shop_orders_total Orders.\n# TYPE shop_orders_total counter\n" in text
+    assert "# TYPE shop_took_seconds histogram\n" in text

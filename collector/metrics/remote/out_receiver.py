@@ -124,10 +124,15 @@ class Receiver:
                 await self._clock.sleep(max(0.0, deadline_s - (self._clock.monotonic() - began)))
 
     async def _off_disk(self, work: Callable[[], T]) -> T:
-        """In a thread, again and again while the disk gives errors: what can't be read now may be readable later."""
+        """In a thread, again and again while the disk gives errors: what can't be read now may be readable later. Who
+        is cancelled meanwhile waits for the thread: nobody writes a position behind the end."""
         while True:
+            running = asyncio.create_task(asyncio.to_thread(work))
             try:
-                return await asyncio.to_thread(work)
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                await asyncio.wait([running])
+                raise
             except OSError as error:
                 self._complain("disk", f"the log of samples or the position can't be used, trying again: {error}")
                 await self._clock.sleep(_DISK_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,8 +22,9 @@ from collector.metrics.tsdb.store import SampleStore
 from collector.metrics.tsdb.wal import numbered
 from deckwatch.runtime.clock import ManualClock, SystemClock
 from deckwatch.runtime.faults import Unusable
-from deckwatch.runtime.http_settings import Authorization, BasicAuth
+from deckwatch.runtime.http_settings import Authorization, BasicAuth, TlsConfig
 from deckwatch.runtime.relabel_settings import RelabelSettings
+from deckwatch.runtime.tls import ServerTls, server_context
 from tests.collector.metrics.frames import T0_NS, frame
 from tests.fixtures.write_receiver import Fail, WriteReceiver, write_receiver
 
@@ -218,16 +220,22 @@ async def test_a_restart_in_the_middle_of_a_window_costs_no_new_sample(tmp_path:
 
 
 async def test_a_series_that_ended_before_a_restart_and_was_not_sent_yet(tmp_path: Path) -> None:
+    """That it was there stands in a file of the log that was sent long ago."""
     async with write_receiver() as receiver:
         async with sending(tmp_path, to(receiver)) as rig:
             rig.take_and_commit(1)
+            written = rig.store.flush()
+            assert written is not None
+            assert await asyncio.to_thread(written.result, 20)
+            rig.take_and_commit(1, source="another", series=3)
             await rig.until("sent", 10)
             receiver.always = Fail(500)
             rig.take_and_commit(2, series=9)
         receiver.always = None
         async with sending(tmp_path, to(receiver)) as rig:
             await rig.until("sent", 10)
-        assert 0x7FF0000000000002 in receiver.samples.values()
+        ended = [dict(labels)["n"] for (labels, _), bits in receiver.samples.items() if bits == 0x7FF0000000000002]
+        assert ended == ["9"]
 
 
 async def test_more_than_may_wait_is_lost_counted_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -345,6 +353,26 @@ async def test_credentials_are_read_from_files_for_each_request(tmp_path: Path) 
             rig.take_and_commit(4)
             await rig.until("sent", 10)
         assert receiver.requests[-1]["Authorization"] == "Basic bWU6dGhyZWU="
+
+
+async def test_tls_with_an_authority_and_a_client_certificate(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    made = ["openssl", "req", "-x509", *curve, *subject, "-keyout", str(key), "-out", str(cert)]
+    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
+    asks = server_context(ServerTls(cert_file=cert, key_file=key, client_ca_file=cert))
+    async with write_receiver(tls=asks) as receiver:
+        known = to(receiver, tls_config=TlsConfig(ca_file=cert, cert_file=cert, key_file=key))
+        async with sending(tmp_path / "a", known) as rig:
+            rig.take_and_commit(1)
+            await rig.until("sent", 10)
+        async with sending(tmp_path / "b", to(receiver)) as rig:
+            rig.take_and_commit(2)
+            async with asyncio.timeout(PATIENCE_S):
+                while not rig.gauge("failing"):
+                    await asyncio.sleep(0.02)
+            assert rig.count("sent") == 0
 
 
 async def test_a_position_that_cannot_be_read_is_told_before_anything_is_sent(tmp_path: Path) -> None:
