@@ -6,6 +6,7 @@ from dashboards.grafana import symptoms
 from dashboards.grafana.board import HOST, OF_SERIES_CONTAINER, Board, hosts, to_container
 from dashboards.grafana.host_engine import engine
 from dashboards.grafana.host_io import DISKS, H, disks, filesystems, network, rate
+from dashboards.grafana.host_processes import processes
 from dashboards.grafana.panels import RATE, SHARE, Query, bad_from, graph, number, warn
 from dashboards.grafana.table import Column, figures
 
@@ -14,7 +15,7 @@ C = f'{H}, name!=""'
 
 def board() -> Board:
     made = Board(HOST, "Host", "One host: CPU, memory, disks, network, and its containers.", [hosts(every=False)])
-    for rows in (_now, _cpu, _memory, disks, filesystems, network, engine, _containers):
+    for rows in (_now, _cpu, _memory, disks, filesystems, network, processes, engine, _containers):
         rows(made)
     return made.mark("Boots", f"changes(node_boot_time_seconds{{{H}}}[$__interval]) > 0", "{{host}} booted", "orange")
 

@@ -143,7 +143,8 @@ def run_containers(engine: Engine) -> None:
 
 def config(folder: Path, engine: Engine) -> Path:
     docker = {"socket": str(engine.socket), "containers_dir": str(engine.containers_dir)}
-    agent = {"discover": {"docker": docker}, "sample": {"interval_s": 2}, "own_metrics": {"interval_s": 5}}
+    sample = {"interval_s": 2, "process_interval_s": 4, "unit_interval_s": 4}
+    agent = {"discover": {"docker": docker}, "sample": sample, "own_metrics": {"interval_s": 5}}
     path = folder / "deckwatch.yml"
     path.write_text(yaml.safe_dump({"agent": agent}))
     return path
