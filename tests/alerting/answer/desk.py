@@ -60,6 +60,7 @@ class Desk:
         self.woken = 0
         webhook: tuple[IntegrationInfo, ...] = (IntegrationInfo("webhook[0]", True),)
         receivers = dict.fromkeys(RECEIVERS, webhook)
+        self.routings: dict[str, Routing] = {}  # of tenants that have one of their own
         self.routing = Routing(Route("{}", "{}", "ops"), receivers)
         (folder / "oncall.yml").write_text(plan)
         self.incidents = Incidents(
@@ -70,7 +71,7 @@ class Desk:
             self.clock,
             self.registry,
             outbox=self.outbox,
-            routing=lambda tenant: self.routing,
+            routing=lambda tenant: self.routings.get(tenant, self.routing),
             wake=self._wake,
             external_url="",
         )

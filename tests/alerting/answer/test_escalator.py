@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import msgspec
 import pytest
 
 from alerting.notify.channels.model import Notification, Receipt
+from alerting.notify.routes import IntegrationInfo, Route, Routing
 from alerting.track.commands import Acknowledge, Snooze, Unacknowledge
 from alerting.track.model import State
 from deckwatch.runtime.faults import Unusable
@@ -248,6 +251,50 @@ async def test_a_reopened_incident_is_escalated_anew(desk: Desk) -> None:
     assert desk.observe(CRITICAL).id == incident.id
     await desk.tick()
     assert [name for name, _ in desk.told()] == ["alice-phone", "alice-mail"]
+
+
+async def test_a_tenant_has_policies_and_receivers_of_its_own(desk: Desk) -> None:
+    webhook: tuple[IntegrationInfo, ...] = (IntegrationInfo("webhook[0]", True),)
+    desk.routings["other"] = Routing(Route("{}", "{}", "theirs"), {"theirs": webhook}, scope="other")
+    desk.observe(CRITICAL, tenant="other")
+    assert await desk.tick() == 0  # no policy of another tenant takes it
+    text = "tenant: other\nescalation_policies: [{name: p, steps: [{notify: [{receiver: theirs}, {receiver: ops}]}]}]\n"
+    (desk.folder / "oncall.yml").write_text(text)
+    assert desk.incidents.reload()
+    await desk.tick()
+    queued = desk.outbox("other").next("theirs", "webhook[0]")
+    assert queued is not None
+    assert (queued.notification.tenant, queued.notification.receiver) == ("other", "theirs")
+    assert desk.outbox("").queue_lengths() == {}
+
+
+async def test_a_look_that_fails_is_told_once_and_tried_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.observe(CRITICAL)
+    task = asyncio.create_task(desk.incidents.run())
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.incidents.escalator, "tick", lambda now_ns: 1 // 0)
+        for _ in range(3):
+            await desk.clock.advance(1)
+    failures = desk.registry.get_sample_value("deckwatch_alerting_incident_failures_total")
+    assert failures is not None
+    assert failures >= 2
+    assert caplog.text.count("not everything that is due for incidents could be done") == 1
+    async with asyncio.timeout(10):
+        while not desk.messages():
+            await desk.clock.advance(1)
+            await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        while desk.registry.get_sample_value("deckwatch_alerting_incidents", FIRING) != 1:
+            await desk.clock.advance(16)
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+FIRING = {"tenant": "default", "state": "firing"}
 
 
 async def test_receivers_that_refuse_are_passed_over_at_once(desk: Desk) -> None:
