@@ -32,6 +32,7 @@ class AckApplier:
         self._rewound = False
         self._retry = ""
         self._acked_bytes = 0
+        self._refused_keys: set[str] = set()  # streams of which the last part was refused
 
     def apply(self, sealed: Sealed, ack: Ack) -> Applied:
         self._rewound, self._retry, self._acked_bytes = False, "", 0
@@ -54,6 +55,9 @@ class AckApplier:
     def _apply_one(self, part: Part, result: StreamResult) -> None:
         match result.outcome:
             case Outcome.ACCEPTED | Outcome.EXPECTED:
+                if result.key in self._refused_keys and result.outcome is Outcome.ACCEPTED:
+                    self._refused_keys.discard(result.key)
+                    log.info("%s: taken again", part.tail.path)
                 self._move(part, result.position)
             case Outcome.DIVERGED:
                 self._tailer.positions.diverge(part.tail)
@@ -84,7 +88,12 @@ class AckApplier:
     def _refused(self, part: Part, result: StreamResult) -> None:
         """For good: the collector keeps the bytes as a dead letter, and reading goes on behind them."""
         tail = part.tail
-        log.error("%s: [%d, %d) refused: %s", tail.path, part.start.offset, part.end.offset, result.reason)
+        if result.key not in self._refused_keys:  # said once: it may be the same with each batch
+            log.error(
+                "%s: refused from %d on: %s; the collector keeps it among its dead letters",
+                tail.path, part.start.offset, result.reason,
+            )  # fmt: skip
+        self._refused_keys.add(result.key)
         if result.position == part.end.position or not part.data_bytes:
             self._take(part)
             return

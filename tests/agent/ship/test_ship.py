@@ -127,6 +127,31 @@ async def test_refused_bytes_are_a_gap_and_reading_goes_on(
     assert [(gap.start, gap.end, gap.reason) for gap in held.gaps] == [(5, 12, GapReason.REFUSED)]
 
 
+async def test_a_stream_that_is_refused_whole_goes_on_and_is_told_of_once(
+    tmp_path: Path, agent: AgentRig, collector: FakeCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with a tenant that can't be one: the collector has the bytes and has moved on. No gap, nothing sent again."""
+    log, other = tmp_path / "a.log", tmp_path / "b.log"
+    source, fellow = agent.follow(log), agent.follow(other)
+    collector.unsound[source.name] = "'..' can't be a tenant"
+    await agent.start()
+    with caplog.at_level("INFO"):
+        for turn in range(3):
+            append(log, b"line %d\n" % turn)
+            append(other, b"line %d\n" % turn)
+            await agent.drained()
+        assert caplog.text.count("'..' can't be a tenant; the collector keeps it among its dead letters") == 1
+        collector.unsound.clear()
+        append(log, b"line 3\n")
+        await agent.drained()
+        assert caplog.text.count("taken again") == 1
+    [held], [beside] = collector.of_source(source.name), collector.of_source(fellow.name)
+    assert held.pieces == [(7 * turn, 7 * turn + 7) for turn in range(4)]
+    assert bytes(beside.data) == b"line 0\nline 1\nline 2\n"
+    assert held.gaps == []
+    assert agent.metric("deckwatch_agent_stream_results_total", outcome="refused") == 3
+
+
 async def test_other_bytes_under_our_name_go_as_a_new_stream(
     tmp_path: Path, agent: AgentRig, collector: FakeCollector
 ) -> None:
