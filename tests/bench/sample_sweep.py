@@ -68,7 +68,11 @@ def _found(number: int, ident: str) -> FoundContainer:
 
 def measure(root: Path, inventory: _Inventory, sources: tuple[SourceName, ...], sweeps: int) -> dict[str, float]:
     registry = CollectorRegistry()
-    sampler = Sampler(SampleSettings(sources=sources), inventory, str(root), SystemClock(), "bench", registry=registry)
+    state = tempfile.TemporaryDirectory()  # where counters of workloads are kept at each sweep
+    sampler = Sampler(
+        SampleSettings(sources=sources), inventory, str(root), SystemClock(), "bench",
+        registry=registry, state_dir=Path(state.name),
+    )  # fmt: skip
     try:
         frames = sampler.sweep()  # the first one opens the files
         spent = []
@@ -79,6 +83,7 @@ def measure(root: Path, inventory: _Inventory, sources: tuple[SourceName, ...], 
             spent.append((time.process_time() - begun) * 1000)
     finally:
         sampler.close()
+        state.cleanup()
     series = sum(len(frame.schemas[target.schema]) for frame in frames for target in frame.targets)
     return {
         "median ms": statistics.median(spent),
@@ -107,6 +112,13 @@ def real_containers(count: int, sweeps: int, scratch: Path) -> dict[str, float]:
 
 
 EVERY_SOURCE: tuple[SourceName, ...] = SampleSettings().sources
+SOURCES: tuple[tuple[SourceName, ...], ...] = (
+    ("cgroup", "state"),
+    ("cgroup", "state", "workload"),
+    ("host", "hardware", "filesystem"),
+    ("unit", "process"),
+    EVERY_SOURCE,
+)
 RECORDED = {"cgroup1": "dw-cpu", "cgroup2": "dw-io"}
 
 
@@ -131,7 +143,7 @@ def main() -> None:
             recorded = unpack(name, Path(scratch)) / "t1"
             ident = msgspec.json.decode((recorded / "docker" / container / "inspect.api.json").read_bytes())["Id"]
             inventory = copies(recorded, Path(scratch) / "host", ident, chosen.containers)
-            for sources in (("cgroup", "state"), ("host", "hardware", "filesystem"), ("unit", "process"), EVERY_SOURCE):
+            for sources in SOURCES:
                 figures = measure(Path(scratch) / "host", inventory, sources, chosen.sweeps)
                 report(name, sources, figures)
     if chosen.engine:
