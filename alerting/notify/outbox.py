@@ -6,7 +6,7 @@ may both name a receiver `ops`; each has workers of its own, which see their sco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -47,14 +47,17 @@ class SqlOutbox:
 
     # For delivery ---------------------------------------------------------------------------------------------------
 
-    def next(self, receiver: str, integration: str) -> Queued | None:
+    def next(self, receiver: str, integration: str, but: Collection[int] = ()) -> Queued | None:
         key = (self._scope, receiver, integration)
+        marks = ", ".join("?" * len(but))
+        oldest = (
+            "SELECT min(id) FROM outbox WHERE scope = ? AND receiver = ? AND integration = ? GROUP BY tenant, group_key"
+        )
         with self._database.transaction() as connection:
             row = connection.execute(
-                "SELECT id, notification, attempts FROM outbox WHERE id IN ("
-                "SELECT min(id) FROM outbox WHERE scope = ? AND receiver = ? AND integration = ?"
-                " GROUP BY tenant, group_key) ORDER BY tried_ns, id LIMIT 1",
-                key,
+                f"SELECT id, notification, attempts FROM outbox WHERE id IN ({oldest}) AND id NOT IN ({marks})"  # noqa: S608
+                " ORDER BY tried_ns, id LIMIT 1",
+                (*key, *but),
             ).fetchone()
         return None if row is None else Queued(row[0], _notification.decode(row[1]), row[2])
 

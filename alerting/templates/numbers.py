@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from alerting.rules.durations import parse_duration_ns
 from alerting.rules.gofloat import general, significant
@@ -105,7 +106,7 @@ def _scaled_down(number: float) -> str:
     return significant(number) + used
 
 
-NUMBER_FUNCTIONS = {
+NUMBER_FUNCTIONS: dict[str, Callable[..., Datum]] = {
     "humanize": humanize,
     "humanize1024": humanize_1024,
     "humanizeDuration": humanize_duration,

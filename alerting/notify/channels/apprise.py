@@ -51,6 +51,8 @@ class AppriseChannel:
         self._services = services
         self._context = context
 
+    at_once = 1
+
     def wait_s(self, monotonic_s: float) -> float:
         return 0.0
 

@@ -20,6 +20,8 @@ from alerting.notify.notification_templates import NotificationTemplates
 from deckwatch.runtime.faults import Reject, Retry
 
 UNLIMITED = Pace(1, 0.0)
+AT_ONCE = 4
+"""Messages of different groups: a slow service is not to hold up the others for long."""
 
 
 class ChannelContext(msgspec.Struct, frozen=True):
@@ -65,6 +67,11 @@ class HttpChannel:
         self._context = context
         self._pace = pace
         self._with_evidence = with_evidence
+
+    @property
+    def at_once(self) -> int:
+        """Where messages are few a minute, they go one by one: the limit is looked at before each."""
+        return AT_ONCE if self._pace is UNLIMITED else 1
 
     def wait_s(self, monotonic_s: float) -> float:
         return self._pace.wait_s(monotonic_s)

@@ -1,4 +1,4 @@
-"""The outbox is emptied: one worker an integration, so that a receiver that is away holds up nobody else."""
+"""The outbox is emptied: a worker for each integration, so that a receiver that is away holds up nobody else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from alerting.notify.channels.delivery_metrics import DeliveryMetrics
 from alerting.notify.channels.model import Answer, Integration, Notification, Outbox, Outcome, Queued, Receipt, Sent
 from alerting.notify.channels.receipts import GIVEN_UP, after, for_fallback, receipts_of
-from deckwatch.runtime.backoff import Backoff
+from alerting.notify.channels.worker import Worker
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.faults import Retry
 
@@ -34,14 +34,6 @@ class DeliveryPolicy(msgspec.Struct, frozen=True):
     fallback_after_s: float = 300.0
 
 
-class _Worker(msgspec.Struct):
-    """`integration` is None once the configuration has it no longer: then the worker ends, after its last try."""
-
-    integration: Integration | None
-    changed: asyncio.Event
-    runs: bool = False
-
-
 class Delivery:
     """Workers live in `run`. `wake` tells them that the outbox has something new, `configure` gives them other
     integrations: a try that is on its way ends with the old one."""
@@ -58,7 +50,7 @@ class Delivery:
         self._clock = clock
         self._metrics = metrics
         self._policy = policy
-        self._workers: dict[Key, _Worker] = {}
+        self._workers: dict[Key, Worker] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._receivers: Receivers = {}
         self._observe_at = 0.0  # monotonic
@@ -74,9 +66,8 @@ class Delivery:
         self._receivers = receivers
         wanted = {(name, one.name): one for name, integrations in receivers.items() for one in integrations}
         for key in self._workers.keys() | wanted.keys():
-            worker = self._workers.setdefault(key, _Worker(None, asyncio.Event()))
-            worker.integration = wanted.get(key)
-            worker.changed.set()
+            worker = self._workers.setdefault(key, Worker(self._clock))
+            worker.give(wanted.get(key))
             self._start_or_drop(key, worker)
 
     async def run(self) -> None:
@@ -97,7 +88,7 @@ class Delivery:
 
     # Workers --------------------------------------------------------------------------------------------------------
 
-    def _start_or_drop(self, key: Key, worker: _Worker) -> None:
+    def _start_or_drop(self, key: Key, worker: Worker) -> None:
         if worker.runs:
             return
         if worker.integration is None:
@@ -106,65 +97,56 @@ class Delivery:
             worker.runs = True
             self._tasks.create_task(self._work(key, worker), name=f"deliver to {' '.join(key)}")
 
-    async def _work(self, key: Key, worker: _Worker) -> None:
-        """Each integration is closed here, after the try that may be on its way when another takes its place."""
+    async def _work(self, key: Key, worker: Worker) -> None:
+        """Each integration is closed here, after the tries that may be on their way when another takes its place."""
         while (integration := worker.integration) is not None:
-            backoff = Backoff(first_s=0.5, most_s=self._policy.retry_most_s)
-            while worker.integration is integration:
-                await self._turn(key, worker, integration, backoff)
+            worker.starts(self._policy.retry_most_s)
+            async with asyncio.TaskGroup() as lanes:
+                for number in range(integration.at_once):
+                    lanes.create_task(self._lane(key, worker, integration), name=f"{' '.join(key)} {number}")
             await integration.close()
         worker.runs = False
         self._start_or_drop(key, worker)
 
-    async def _turn(self, key: Key, worker: _Worker, integration: Integration, backoff: Backoff) -> None:
-        try:
-            delivered = await self._deliver_next(key, worker, integration)
-        except Retry as fault:
-            if backoff.failures == 0:
-                log.warning("receiver %s: %s; it is tried again", key[0], fault)
-            await self._pause(worker, integration, backoff.next_s(fault.after_s))
-        except Exception:  # a full disk or a fault of ours over one message ends neither alerting nor the collector
-            if backoff.failures == 0:
-                log.exception("messages to %s %s are held up; they are tried again", *key)
-            await self._pause(worker, integration, backoff.next_s())
-        else:
-            if delivered and backoff.failures:
-                log.info("receiver %s %s takes messages again", *key)
-            if delivered:
-                backoff.reset()
-
-    async def _pause(self, worker: _Worker, integration: Integration, wait_s: float) -> None:
-        """Ends early where the integration is another one now."""
-        until = self._clock.monotonic() + wait_s
-        while worker.integration is integration and (left := until - self._clock.monotonic()) > 0:
-            await self._until_changed(worker, left)
-
-    async def _until_changed(self, worker: _Worker, wait_s: float) -> None:
-        worker.changed.clear()
-        waits = [asyncio.ensure_future(worker.changed.wait()), asyncio.ensure_future(self._clock.sleep(wait_s))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+    async def _lane(self, key: Key, worker: Worker, integration: Integration) -> None:
+        while worker.integration is integration:
+            await worker.rest()
+            started_in = worker.round
+            try:
+                delivered = await self._deliver_next(key, worker, integration)
+            except Retry as fault:
+                if worker.failed(started_in, fault.after_s):
+                    log.warning("receiver %s: %s; it is tried again", key[0], fault)
+            except Exception:  # a full disk over one message ends neither alerting nor the collector
+                if worker.failed(started_in, None):
+                    log.exception("messages to %s %s are held up; they are tried again", *key)
+            else:
+                if delivered and worker.went_well(started_in):
+                    log.info("receiver %s %s takes messages again", *key)
 
     # One message ----------------------------------------------------------------------------------------------------
 
-    async def _deliver_next(self, key: Key, worker: _Worker, integration: Integration) -> bool:
+    async def _deliver_next(self, key: Key, worker: Worker, integration: Integration) -> bool:
         """Has the service answered? Raises Retry."""
+        if worker.integration is not integration:
+            return False
         worker.changed.clear()
         self._observe()
-        queued = self._outbox.next(*key)
+        queued = self._outbox.next(*key, worker.in_flight)
         if queued is None:
-            self._metrics.waiting.labels(*key).set(0)
+            if not worker.in_flight:
+                self._metrics.waiting.labels(*key).set(0)
             await worker.changed.wait()
             return False
         wait_s = integration.wait_s(self._clock.monotonic())
         if wait_s > 0:  # the service's rate limit; another message may be due by then
-            await self._pause(worker, integration, wait_s)
+            await worker.pause(wait_s)
             return False
-        await self._deliver(integration, queued)
+        worker.in_flight.add(queued.id)
+        try:
+            await self._deliver(integration, queued)
+        finally:
+            worker.in_flight.discard(queued.id)
         return True
 
     def _observe(self) -> None:

@@ -70,7 +70,9 @@ class Email:
         self._context = context
         self._tls = tls_context(config.tls_config or TlsConfig())
         # Of its own: a server that doesn't answer is not to take the threads in which others search.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"mail of {name}")
+        self._threads = ThreadPoolExecutor(self.at_once, thread_name_prefix=f"mail of {name}")
+
+    at_once = 2
 
     def wait_s(self, monotonic_s: float) -> float:
         return 0.0
@@ -84,7 +86,7 @@ class Email:
             left = tuple(one for one in mail.recipients if one not in notification.reached)
             mail = msgspec.structs.replace(mail, recipients=left)
             loop = asyncio.get_running_loop()
-            answers = await loop.run_in_executor(self._thread, deliver, mail, self._server, self._login, self._tls)
+            answers = await loop.run_in_executor(self._threads, deliver, mail, self._server, self._login, self._tls)
         except Retry as fault:
             answers = self._for_all(mail, Outcome.RETRY, str(fault))
         except Reject as fault:
@@ -98,7 +100,7 @@ class Email:
 
     async def close(self) -> None:
         """A mail that is on its way is not waited for."""
-        self._thread.shutdown(wait=False)
+        self._threads.shutdown(wait=False)
 
 
 def make(place: Place, config: EmailConfig, context: ChannelContext) -> Email:

@@ -6,7 +6,7 @@ integration is handed a `Notification` and gives back an `Answer`; how a notific
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -104,8 +104,8 @@ class Sent(msgspec.Struct, frozen=True):
 
 class Integration(Protocol):
     """One way to one receiver. `send` never raises for what a service or a network does, may be cancelled at any time,
-    and is called for one notification at a time. `wait_s`: how long the service's rate limit asks to wait before the
-    next message. `close` ends connections and is idempotent."""
+    and is called for up to `at_once` notifications at a time, of different groups. `wait_s`: how long the service's
+    rate limit asks to wait before the next message. `close` ends connections and is idempotent."""
 
     @property
     def name(self) -> str:
@@ -114,6 +114,9 @@ class Integration(Protocol):
 
     @property
     def send_resolved(self) -> bool: ...
+
+    @property
+    def at_once(self) -> int: ...
 
     def wait_s(self, monotonic_s: float) -> float: ...
 
@@ -159,8 +162,9 @@ class Queued(msgspec.Struct, frozen=True):
 class Outbox(Protocol):
     """What delivery asks of the store that holds notifications. Each call is one transaction."""
 
-    def next(self, receiver: str, integration: str) -> Queued | None:
-        """The oldest notification of a group; of several groups the one that was tried least lately."""
+    def next(self, receiver: str, integration: str, but: Collection[int] = ()) -> Queued | None:
+        """The oldest notification of a group; of several groups the one that was tried least lately. `but`: rows that
+        are on their way; nothing of their groups is next."""
         ...
 
     def tried(self, queued: Queued, at_ns: int) -> None:

@@ -223,7 +223,7 @@ async def test_a_try_on_its_way_ends_before_the_next_configuration_takes_over(tm
 class Broken:
     """An integration with a fault of ours."""
 
-    name, send_resolved = "webhook[0]", True
+    name, send_resolved, at_once = "webhook[0]", True, 1
 
     def wait_s(self, monotonic_s: float) -> float:
         return 0.0
@@ -244,6 +244,36 @@ async def test_a_fault_of_ours_over_a_message_is_told_of_too(tmp_path: Path) -> 
             told, given_up = await desk.until(2)
     assert (told.receiver, told.outcome) == ("boss", "delivered")
     assert (given_up.outcome, given_up.error) == ("given_up", "a fault of Deckwatch: ZeroDivisionError")
+
+
+async def test_a_slow_service_is_sent_several_groups_at_once_and_each_group_in_order(tmp_path: Path) -> None:
+    async with chat_service(hook) as service:
+        service.delay_s = 0.3
+        desk = Desk(tmp_path, webhooks(ops=service.url))
+        for number in range(8):
+            desk.tell("ops", "webhook[0]", key=f"k{number}", container=f"c{number % 4}")
+        started = time.monotonic()
+        async with desk.open():
+            receipts = await desk.until(8)
+        took_s = time.monotonic() - started
+    assert 0.6 <= took_s < 2.0
+    ended = {receipt.key: receipt.ended_ns for receipt in receipts}
+    assert all(ended[f"k{number}"] <= ended[f"k{number + 4}"] - 300_000_000 for number in range(4))
+
+
+async def test_tries_that_fail_together_are_one_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Else four lanes would drive the wait up as if the service had failed four times in a row."""
+    async with chat_service(hook) as service:
+        service.answers = [Canned(503)] * 4
+        service.delay_s = 0.1
+        desk = Desk(tmp_path, webhooks(ops=service.url), retry_most_s=60.0)
+        for number in range(4):
+            desk.tell("ops", "webhook[0]", key=f"k{number}", container=f"c{number}")
+        started = time.monotonic()
+        async with desk.open():
+            await desk.until(4)
+    assert time.monotonic() - started < 1.5
+    assert caplog.text.count("it is tried again") == 1
 
 
 async def test_a_rate_limit_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
