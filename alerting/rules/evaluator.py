@@ -243,6 +243,8 @@ class Evaluator:
         for labels, alert in run.alerts.items():
             if alert.state is not AlertState.FIRING:
                 continue
-            if before is not None and (labels not in before or before[labels].annotations == alert.annotations):
-                continue
+            if before is not None:
+                old = before.get(labels)
+                if old is None or old.annotations == alert.annotations:
+                    continue
             yield self._notifier.record(tenant, alert, run.rule.text, now_ns)
