@@ -11,7 +11,15 @@ from alerting.answer.escalation import Turn, next_turn_ns, policy_of, turns_due
 from alerting.answer.model import NO_PLAN, Kind, OnCallPlan, Override, Policy, Whom
 from alerting.answer.oncall import on_call
 from alerting.track.commands import holds_repeats
-from alerting.track.events import ESCALATION, AnyEvent, Escalated, EscalationStarted, EscalationStopped, NotNotified
+from alerting.track.events import (
+    ESCALATION,
+    AnyEvent,
+    Assigned,
+    Escalated,
+    EscalationStarted,
+    EscalationStopped,
+    NotNotified,
+)
 from alerting.track.model import Incident
 from alerting.track.tracker import Tracker
 
@@ -36,7 +44,7 @@ class Escalator:
         self._tell = tell
         self._overrides = overrides
         self.plan: OnCallPlan = NO_PLAN
-        tracker.escalate_by(self.next_ns, self._over)
+        tracker.escalate_by(self.next_ns, self._over, self._assigned)
 
     def take(self, plan: OnCallPlan, now_ns: int) -> None:
         """This plan from now on. What has been done under a policy's name stays done."""
@@ -143,6 +151,15 @@ class Escalator:
         """Whoever was called is told that it is over, those who have it acknowledged included."""
         for receiver in before.called:
             self._tell(after, receiver, "escalation: resolved", now_ns)
+
+    def _assigned(self, incident: Incident, event: Assigned, now_ns: int) -> list[AnyEvent]:
+        """A user of the on-call files hears of it; any other name is just a name. Nobody tells himself."""
+        user = self.plan.users.get((incident.tenant, event.to))
+        if user is None or event.to == event.by:
+            return []
+        reason = f"assigned to {event.to} by {event.by}"
+        answers = [(receiver, self._tell(incident, receiver, reason, now_ns)) for receiver in user.receivers]
+        return _missed([(receiver, why) for receiver, why in answers if why], now_ns)
 
 
 def _missed(untold: Iterable[tuple[str, str]], now_ns: int) -> list[AnyEvent]:

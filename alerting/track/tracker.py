@@ -22,6 +22,7 @@ from alerting.track.events import (
     AlertsJoined,
     AlertsResolved,
     AnyEvent,
+    Assigned,
     Notified,
     NotNotified,
     Opened,
@@ -42,6 +43,8 @@ NextStep = Callable[[Incident, int], int | None]
 """(incident, now) -> when its escalation is due next, were it not held."""
 Over = Callable[[Incident, Incident, int], None]
 """(before, after, now): an incident has ended; within the transaction in which it did."""
+Call = Callable[[Incident, Assigned, int], Iterable[AnyEvent]]
+"""(incident, event, now): somebody is assigned and to be told; what came of it. Likewise."""
 
 
 class NoIncident(Reject):
@@ -58,10 +61,12 @@ class Tracker:
         self._reopen_within_ns = reopen_within_ns
         self._next_step: NextStep = lambda incident, now_ns: None
         self._over: Over = lambda before, after, now_ns: None
+        self._call: Call = lambda incident, event, now_ns: ()
 
-    def escalate_by(self, next_step: NextStep, over: Over) -> None:
+    def escalate_by(self, next_step: NextStep, over: Over, call: Call) -> None:
         self._next_step = next_step
         self._over = over
+        self._call = call
 
     # What alerts do ---------------------------------------------------------------------------------------------
 
@@ -119,7 +124,12 @@ class Tracker:
         """Raises NoIncident, NotApplicable."""
         with self.store.database.transaction():
             incident = self.settled(self._loaded(tenant, id_), now_ns)
-            return self.append(incident, decide(incident, command, _not_before(incident, now_ns)), now_ns)
+            events = decide(incident, command, _not_before(incident, now_ns))
+            incident = self.append(incident, events, now_ns)
+            for event in events:
+                if isinstance(event, Assigned) and event.to and not incident.ended_ns:
+                    incident = self.append(incident, self._call(incident, event, now_ns), now_ns)
+            return incident
 
     def get(self, tenant: str, id_: str) -> Incident:
         """Raises NoIncident."""

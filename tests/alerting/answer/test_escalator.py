@@ -12,7 +12,7 @@ import pytest
 
 from alerting.notify.channels.model import Notification, Receipt
 from alerting.notify.routes import IntegrationInfo, Route, Routing
-from alerting.track.commands import Acknowledge, Snooze, Unacknowledge
+from alerting.track.commands import Acknowledge, Assign, Snooze, Unacknowledge
 from alerting.track.model import State
 from deckwatch.runtime.faults import Unusable
 from tests.alerting.answer.desk import PLAN, Desk
@@ -295,6 +295,29 @@ async def test_a_look_that_fails_is_told_once_and_tried_again(
 
 
 FIRING = {"tenant": "default", "state": "firing"}
+
+
+async def test_who_is_assigned_is_told(desk: Desk) -> None:
+    incident = desk.observe(alert(instance="a"))
+    now_ns = desk.clock.now_ns()
+    desk.tracker.do("default", incident.id, Assign(by="bob", to="alice"), now_ns)
+    assert [(one.receiver, one.reason) for one in desk.messages()] == [
+        ("alice-phone", "assigned to alice by bob"),
+        ("alice-mail", "assigned to alice by bob"),
+    ]
+    desk.told()
+    for to in ("bob", "carol", "the night shift", ""):  # himself, no receivers, no user, nobody
+        desk.tracker.do("default", incident.id, Assign(by="bob", to=to), now_ns)
+    desk.routing = Routing(Route("{}", "{}", "ops"), {"ops": ()})
+    desk.tracker.do("default", incident.id, Assign(by="bob", to="alice"), now_ns)
+    assert desk.told() == []
+    assert desk.said(incident.id)[-2:] == [
+        "alice-phone was not told (there is no such receiver in the notification configuration)",
+        "alice-mail was not told (there is no such receiver in the notification configuration)",
+    ]
+    desk.observe(alert(0, instance="a"))
+    desk.tracker.do("default", incident.id, Assign(by="bob", to="alice"), now_ns)  # over: nothing to come for
+    assert len(desk.said(incident.id)) == 13
 
 
 async def test_receivers_that_refuse_are_passed_over_at_once(desk: Desk) -> None:
