@@ -14,7 +14,7 @@ from deckwatch.runtime.times import rfc3339
 
 ALERT_HEADINGS = ("ALERT", "STATE", "SINCE", "LABELS", "SUMMARY", "RECEIVERS", "FINGERPRINT")
 SILENCE_HEADINGS = ("ID", "STATE", "ENDS", "MATCHERS", "BY", "COMMENT")
-_STYLES = {"active": "bold red", "suppressed": "yellow", "pending": "cyan", "expired": "dim"}
+_STYLES = {"firing": "bold red", "silenced": "yellow", "inhibited": "yellow", "active": "green", "pending": "cyan"}
 _MUTED = {
     "mute_time_interval": "it is muted now by the time interval",
     "active_time_interval": "it is told only within the time interval",
@@ -32,7 +32,7 @@ def alert_row(alert: Alert) -> tuple[str, ...]:
 def _state(alert: Alert) -> str:
     if alert.status.silenced_by:
         return "silenced"
-    return "inhibited" if alert.status.inhibited_by else alert.status.state
+    return "inhibited" if alert.status.inhibited_by else "firing"
 
 
 def silence_row(silence: Silence) -> tuple[str, ...]:
@@ -43,12 +43,13 @@ def silence_row(silence: Silence) -> tuple[str, ...]:
 
 
 def table(headings: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Table:
+    """The second column is a state."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         made.add_column(heading, overflow="fold", no_wrap=heading in ("ALERT", "STATE", "SINCE", "ID", "ENDS"))
     for row in rows:
         cells = [Text(cell) for cell in row]
-        cells[1].stylize(_STYLES.get(row[1], "yellow"))
+        cells[1].stylize(_STYLES.get(row[1], "dim"))
         made.add_row(*cells)
     return made
 

@@ -82,7 +82,7 @@ async def test_alerts(known: Notifications, say: Say) -> None:
     put(known, "Down", host="n2")
     put(known, "Slow", host="n2", severity="warning")
     rows = [line.split("\t") for line in (await say("alerts")).splitlines()]
-    assert {(row[0], row[1]) for row in rows} == {("Hot", "active"), ("Down", "active"), ("Slow", "inhibited")}
+    assert {(row[0], row[1]) for row in rows} == {("Hot", "firing"), ("Down", "firing"), ("Slow", "inhibited")}
     (row,) = [line.split("\t") for line in (await say("alerts", "Hot", "host=~n.*")).splitlines()]
     assert row[3:] == ["host=n1 severity=page", "Hot is up", "ops", first]
     assert [line.split("\t")[0] for line in (await say("alerts", "--inhibited")).splitlines()] == ["Slow"]
