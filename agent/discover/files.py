@@ -55,7 +55,7 @@ class FileGlobs:
         self._broken: dict[str, str] = {}
 
     def look(self) -> Looked:
-        found = {pattern: sort_out(_matches(inner)) for pattern, inner in self._patterns.items()}
+        found = {pattern: sort_out(self._as_known(_matches(inner))) for pattern, inner in self._patterns.items()}
         matched = dict.fromkeys(path for matches in found.values() for path in (*matches.logs, *matches.compressed))
         live = self._remember(live_logs(matched, self._patterns.values(), self._known))
         real = self._real_paths(path for path in live if not is_compressed(path))
@@ -78,6 +78,9 @@ class FileGlobs:
                 folders[folder] = self._paths.real(folder or "/").rstrip("/")
             real.add(path if folders[folder] == folder else f"{folders[folder]}/{name}")
         return real
+
+    def _as_known(self, paths: Iterable[str]) -> Iterator[str]:
+        return (self._known.get(path, path) for path in paths)
 
     def _remember(self, live: Iterable[str]) -> list[str]:
         """Names of logs for as long as we run, so that a rename is known as one; not without bound. They are given as
