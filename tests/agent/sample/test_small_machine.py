@@ -9,6 +9,8 @@ import pytest
 
 from tests.fixtures import small_machine
 
+pytestmark = pytest.mark.timeout(600)  # a machine in software, on one that may be busy
+
 SCRIPT = Path(small_machine.__file__).parent / "guest/work.py"
 NAMES = ("busy", "quota", "memory", "oom", "pids", "disk", "frozen", "empty")
 PATHS = {name: f"/docker/{f'{number:x}' * 64}" for number, name in enumerate(NAMES, start=1)}
