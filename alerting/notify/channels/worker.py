@@ -38,19 +38,24 @@ class Worker:
         """Tries of one round fail together: they are one failure to the back-off."""
         return self._round
 
+    @property
+    def failures(self) -> int:
+        """In a row."""
+        return self._backoff.failures
+
     def failed(self, started_in: int, after_s: float | None) -> bool:
         """All lanes wait. Is it the first failure since something went well?"""
         if started_in != self._round:
             self._resume_at = max(self._resume_at, self._clock.monotonic() + (after_s or 0.0))
             return False
-        is_first = self._backoff.failures == 0
+        is_first = self.failures == 0
         self._round += 1
         self._resume_at = self._clock.monotonic() + self._backoff.next_s(after_s)
         return is_first
 
     def went_well(self, started_in: int) -> bool:
         """Is it the first success after failures? A try that began before the last failure proves nothing."""
-        if started_in != self._round or not self._backoff.failures:
+        if started_in != self._round or not self.failures:
             return False
         self._backoff.reset()
         return True

@@ -18,8 +18,9 @@ from alerting.notify.channels.delivery_metrics import DeliveryMetrics
 from alerting.notify.channels.model import Answer, Notification, Outcome, Queued, Receipt, Sent, Undelivered
 from alerting.notify.channels.pace import Pace
 from alerting.notify.channels.receipts import after, for_fallback, receipts_of
+from alerting.notify.channels.worker import Worker
 from alerting.state_store import StateStore
-from deckwatch.runtime.clock import SystemClock
+from deckwatch.runtime.clock import ManualClock, SystemClock
 from tests.fixtures.channels import alert, integrations, notification
 from tests.fixtures.chat_services import Canned, ChatService, Rules, chat_service, hook, slack_webhook
 from tests.fixtures.mail_server import mail_server
@@ -261,19 +262,34 @@ async def test_a_slow_service_is_sent_several_groups_at_once_and_each_group_in_o
     assert all(ended[f"k{number}"] <= ended[f"k{number + 4}"] - 300_000_000 for number in range(4))
 
 
-async def test_tries_that_fail_together_are_one_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_tries_that_fail_together_are_one_failure() -> None:
     """Else four lanes would drive the wait up as if the service had failed four times in a row."""
-    async with chat_service(hook) as service:
-        service.answers = [Canned(503)] * 4
-        service.delay_s = 0.1
-        desk = Desk(tmp_path, webhooks(ops=service.url), retry_most_s=60.0)
-        for number in range(4):
-            desk.tell("ops", "webhook[0]", key=f"k{number}", container=f"c{number}")
-        started = time.monotonic()
-        async with desk.open():
-            await desk.until(4)
-    assert time.monotonic() - started < 1.5
-    assert caplog.text.count("it is tried again") == 1
+    worker = Worker(ManualClock())
+    worker.starts(60.0)
+    first = worker.round
+    assert [worker.failed(first, after_s) for after_s in (None, 5.0, None, None)] == [True, False, False, False]
+    assert (worker.failures, worker.round) == (1, first + 1)
+    assert not worker.went_well(first)  # began before the failure
+    assert not worker.failed(worker.round, None)
+    assert worker.failures == 2
+    assert worker.went_well(worker.round)
+    assert worker.failures == 0
+    assert not worker.went_well(worker.round)
+
+
+async def test_all_lanes_wait_as_long_as_the_longest_wish() -> None:
+    clock = ManualClock()
+    worker = Worker(clock)
+    worker.starts(0.1)
+    worker.failed(worker.round, None)
+    worker.failed(worker.round - 1, 30.0)
+    resting = asyncio.create_task(worker.rest())
+    for _ in range(5):  # until it sleeps
+        await asyncio.sleep(0)
+    await clock.advance(29.0)
+    assert not resting.done()
+    await clock.advance(2.0)
+    await asyncio.wait_for(resting, 1.0)
 
 
 async def test_a_rate_limit_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
