@@ -12,6 +12,7 @@ import pytest
 from collector.app import DATA_VERSION
 from collector.fsck.app import check
 from collector.fsck.report import Finding, Report, Severity
+from collector.intake.durable_note import Durable, DurableNote, file_id
 from collector.intake.journal_file import Entry, Kind, record_of
 from collector.store.embedded.manifest import Manifest
 from deckwatch.cli import run
@@ -141,6 +142,24 @@ def test_a_torn_end_is_what_a_crash_leaves(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     report = fsck(folder)
     assert (only(report).severity, report.exit_code) == (Severity.NOTE, 0)
+
+
+@pytest.mark.parametrize("cut", [1, 40, "all of its last file"])
+def test_an_end_that_is_missing_though_it_was_acked(folder: Path, cut: int | str) -> None:
+    """By the note beside the journal; without it this is what a crash leaves."""
+    path = journal(folder, 3, 4)
+    status = path.stat()
+    note = DurableNote(folder / "journal")
+    note.write(Durable(file_id(status), 3, status.st_size, 4))
+    note.close()
+    assert fsck(folder).exit_code == 0
+    if isinstance(cut, int):
+        path.write_bytes(path.read_bytes()[:-cut])
+    else:
+        path.unlink()
+    report = fsck(folder)
+    assert (only(report).severity, report.exit_code) == (Severity.WRONG, 1)
+    assert "sets the rest aside and asks the agents again" in only(report).mend
 
 
 def test_damage_inside_the_journal(folder: Path) -> None:
