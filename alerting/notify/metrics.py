@@ -39,6 +39,11 @@ class NotifyMetrics:
         self.invalid = Counter(
             "deckwatch_alerting_alerts_invalid_total", "Of these, those that were refused.", registry=registry
         )
+        self.failed = Counter(
+            "deckwatch_alerting_group_look_failures_total",
+            "Times that groups of alerts were due and could not be told of.",
+            registry=registry,
+        )
         for reason in Muted:
             self._held.labels(reason.value)
         for status in ("firing", "resolved"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote_plus
 
@@ -148,13 +147,19 @@ class Notifier:
 
     async def run(self) -> None:
         """Looks at each group when its time has come. Until it is cancelled."""
+        failing = False
         while True:
             self._changed.clear()
             try:
                 wait_s = self._look()
-            except sqlite3.Error as error:
-                log.error("groups of alerts can't be looked at, it is tried again: %s", error)
-                wait_s = _AGAIN_S
+                if failing:
+                    log.info("groups of alerts can be told of again")
+                failing = False
+            except Exception:  # a full disk, or a fault of ours over one group: what is due stays due
+                self._metrics.failed.inc()
+                if not failing:
+                    log.exception("groups of alerts can't be told of, it is tried again each second")
+                failing, wait_s = True, _AGAIN_S
             await self._until_changed(wait_s)
 
     def _look(self) -> float:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -381,3 +383,29 @@ async def test_messages_to_a_receiver_that_is_gone_are_given_up_after_a_while(
     assert receipt.error == "old webhook[0] is no longer configured"
     assert "webhook[0] of the receiver old is no longer configured" in caplog.text
     again.store.close()
+
+
+async def test_a_database_that_fails_holds_groups_up_and_is_told_once(
+    tmp_path: Path, hook: WebhookReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(tmp_path, to(hook))
+    name = "deckwatch_alerting_group_look_failures_total"
+    async with desk.open():
+        await asyncio.sleep(0.1)
+        with desk.store.database.transaction() as connection:
+            connection.execute("ALTER TABLE outbox RENAME TO away")
+        with pytest.raises(sqlite3.OperationalError):
+            desk.tell(["web"])
+        dispatcher = desk.notifications.notifier.dispatcher("default")
+        now_ns = SystemClock().now_ns()
+        later = msgspec.structs.replace(dispatcher.routing.root, group_wait_ns=S // 2, at_once=False)
+        dispatcher.configure(msgspec.structs.replace(dispatcher.routing, root=later), now_ns)
+        dispatcher.put([msgspec.structs.replace(alert("web"), starts_ns=now_ns)], now_ns)
+        desk.notifications.notifier._changed.set()
+        async with asyncio.timeout(20):
+            while (desk.registry.get_sample_value(name) or 0) < 2:
+                await asyncio.sleep(0.05)
+        with desk.store.database.transaction() as connection:
+            connection.execute("ALTER TABLE away RENAME TO outbox")
+        await hook.wait(1)
+    assert caplog.text.count("groups of alerts can't be told of") == 1
