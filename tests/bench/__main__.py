@@ -29,6 +29,8 @@ FULL = (
     ("Beside node_exporter", ["tests.bench.beside_node_exporter"]),
     ("Line written to found, to webhook", ["tests.bench.latency"]),
     ("Memory behind a backlog of 2 GB", ["tests.bench.backlog"]),
+    ("Memory by the number of followed files", ["tests.bench.many_files"]),
+    ("A start behind a large journal", ["tests.bench.recovery"]),
     ("PromQL, ours and Prometheus'", ["tests.bench.promql_speed"]),
     ("Rules", ["tests.bench.rules_speed"]),
 )
