@@ -49,7 +49,8 @@ NOT_HERE = {
 }
 """Beginning of a metric's name -> why there may be no series of it on a machine."""
 
-QUIET = {
+QUIET: dict[tuple[str, ...], str] = {
+    ("deckwatch-host", "File systems", "E"): "when they will be full: they may be getting emptier",
     ("deckwatch-host", "Swap used"): "no swap space",
     ("deckwatch-host", "mark Boots"): "nobody boots the machine while it is tested",
     ("deckwatch-itself", "Looks that failed or were late"): "none did",
@@ -91,7 +92,7 @@ class Filled:
         return bool(self.ask("/api/v1/query", query=f"count({metric}{scope})")["data"]["result"])
 
     def may_be_empty(self, asked: Asked) -> bool:
-        if (asked.uid, asked.title) in QUIET:
+        if (asked.uid, asked.title) in QUIET or (asked.uid, asked.title, asked.ref) in QUIET:
             return True
         names = {node.name for node in walk(parse(asked.filled(self.values)).expr) if isinstance(node, VectorSelector)}
         return any(name.startswith(beginning) and not self.has(name) for name in names for beginning in NOT_HERE)
