@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -107,52 +108,90 @@ async def test_both_ways_at_a_time(tmp_path: Path) -> None:
         assert "Out of order" not in log, log
 
 
+def sender(folder: Path, url: str) -> Daemon:
+    """A collector as a process of its own that sends `m` there, in small requests."""
+    send = {
+        "url": url,
+        "name": "r",
+        "queue_config": {
+            "max_samples_per_send": 40, "capacity": 120, "max_shards": 2, "batch_send_deadline": "50ms",
+            "min_backoff": "5ms", "max_backoff": "50ms",
+        },
+        "metadata_config": {"send": False},
+        "write_relabel_configs": [{"action": "keep", "source_labels": ["__name__"], "regex": "m"}],
+    }  # fmt: skip
+    config, data = folder / "deckwatch.yml", folder / "data"
+    config.write_text(yaml.safe_dump({"collector": {"metrics": {"remote_write": [send]}}}))
+    listen = f"127.0.0.1:{free_port()}"
+    words = ["collector", "--data-dir", str(data), "--listen", listen, "--config", str(config)]
+    return Daemon("collector", folder, words, data / "address")
+
+
+async def all_of(wanted: int, arrived: Callable[[], Awaitable[int]]) -> None:
+    deadline = time.monotonic() + 60
+    while (count := await arrived()) < wanted:
+        assert time.monotonic() < deadline, f"{count} of {wanted} samples arrived"
+        await asyncio.sleep(0.1)
+
+
 async def test_kill_9_between_batches_leaves_each_sample_there_once(tmp_path: Path) -> None:
     async with write_receiver() as receiver:
-        config = tmp_path / "deckwatch.yml"
-        send = {
-            "url": receiver.url,
-            "name": "r",
-            "queue_config": {
-                "max_samples_per_send": 40, "capacity": 120, "max_shards": 2, "batch_send_deadline": "50ms",
-                "min_backoff": "5ms", "max_backoff": "50ms",
-            },
-            "metadata_config": {"send": False},
-            "write_relabel_configs": [{"action": "keep", "source_labels": ["__name__"], "regex": "m"}],
-        }  # fmt: skip
-        config.write_text(yaml.safe_dump({"collector": {"metrics": {"remote_write": [send]}}}))
-        data = tmp_path / "data"
-        address = f"127.0.0.1:{free_port()}"
-        words = ["collector", "--data-dir", str(data), "--listen", address, "--config", str(config)]
-        daemon = Daemon("collector", tmp_path, words, data / "address")
+        daemon = sender(tmp_path, receiver.url)
+
+        async def arrived() -> int:
+            return len(receiver.samples)
+
         await asyncio.to_thread(daemon.start)
         try:
-            wanted = await written_and_killed(daemon, lambda: len(receiver.samples))
-            await receiver.taken(wanted, 60)
-            async with asyncio.timeout(30):
-                while daemon.metric("deckwatch_remote_write_out_pending_bytes"):
-                    await asyncio.sleep(0.1)
+            wanted = await written_and_killed(daemon, arrived, rounds=201)
+            await all_of(wanted, arrived)
         finally:
             await asyncio.to_thread(daemon.stop)
-        assert len(receiver.samples) == wanted
-        assert daemon.kills == 4
-        log = daemon.log_text()
-        assert "which are dropped" not in log, log
+        assert (len(receiver.samples), daemon.kills) == (wanted, 2)
+        assert "which are dropped" not in daemon.log_text()
 
 
-async def written_and_killed(daemon: Daemon, arrived: Any) -> int:
-    """Writes 30 series a few hundred times and kills while they are sent on; how many samples there are."""
+async def test_kill_9_beside_a_real_prometheus(tmp_path: Path) -> None:
+    """Each sample is there, with its value: repeats are the very same, and it takes them as such or not at all."""
+    (tmp_path / "theirs").mkdir()
+    with prometheus_server(tmp_path / "theirs", "", RECEIVES) as theirs:
+        daemon = sender(tmp_path, f"{theirs.url}/api/v1/write")
+        async with aiohttp.ClientSession() as session:
+
+            async def there(query: str) -> list[dict[str, Any]]:
+                async with session.get(f"{theirs.url}/api/v1/query", params={"query": query}) as answer:
+                    found: list[dict[str, Any]] = (await answer.json())["data"]["result"]
+                    return found
+
+            async def arrived() -> int:
+                found = await there("sum(count_over_time(m[2h]))")
+                return int(found[0]["value"][1]) if found else 0
+
+            await asyncio.to_thread(daemon.start)
+            try:
+                wanted = await written_and_killed(daemon, arrived, rounds=60)
+                await all_of(wanted, arrived)
+            finally:
+                await asyncio.to_thread(daemon.stop)
+            assert (await arrived(), daemon.kills) == (wanted, 2)
+            for series in await there("m[2h]"):
+                assert [value for _, value in series["values"]] == [str(batch) for batch in range(60)]
+        assert "which are dropped" not in daemon.log_text()
+
+
+async def written_and_killed(daemon: Daemon, arrived: Callable[[], Awaitable[int]], rounds: int) -> int:
+    """Writes three series so many times and kills while they are sent on; how many samples there are."""
     begun_s, count = time.time() - 3000, 0
     async with aiohttp.ClientSession() as session:
-        for batch in range(200):
+        for batch in range(rounds):
             for part in range(3):
                 body = one("m", begun_s + batch * 5, batch, k=str(part), n=str(part * 7))
                 async with session.post(f"{daemon.url}/api/v1/write", data=body, headers=HEADERS) as answer:
                     assert answer.status == 204, await answer.text()
                 count += 1
-            if batch in (40, 80, 120, 160):
+            if batch and batch % (rounds // 3) == 0:
                 async with asyncio.timeout(30):
-                    while arrived() < count // 2:
+                    while await arrived() < count // 2:
                         await asyncio.sleep(0.002)
                 await asyncio.to_thread(daemon.kill)
                 await asyncio.to_thread(daemon.start)
