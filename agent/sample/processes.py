@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Iterable
 from math import nan
 
 from agent.sample.kept import read_once
 from agent.sample.metrics import Faults
 from agent.sample.process import boot_time_s
+from agent.sample.process_details import UNKNOWN, Descriptors, descriptors
 from agent.sample.process_groups import Group, ProcessGroups, Seen
 from agent.sample.process_stat import Io, ProcessStat, read_command, read_io, read_processes, seconds
 from agent.sample.settings import SampleSettings
@@ -28,6 +30,8 @@ COLUMNS = (
     Column(_GROUP + "read_bytes_total"),
     Column(_GROUP + "write_bytes_total"),
     Column(_GROUP + "oldest_start_time_seconds"),
+    Column(_GROUP + "open_filedesc"),
+    Column(_GROUP + "worst_fd_ratio"),
 )
 _PACK = struct.Struct(f"<{len(COLUMNS)}d")
 _LIMITS = {
@@ -36,7 +40,7 @@ _LIMITS = {
 }
 
 
-def row(group: Group, boot_s: float | None) -> bytes:
+def row(group: Group, boot_s: float | None, files: Descriptors = UNKNOWN) -> bytes:
     """In the order of COLUMNS."""
     oldest_s = nan if boot_s is None or not group.processes else boot_s + seconds(group.oldest_start_ticks)
     return _PACK.pack(
@@ -49,6 +53,8 @@ def row(group: Group, boot_s: float | None) -> bytes:
         group.read_bytes if group.io_known else nan,
         group.write_bytes if group.io_known else nan,
         oldest_s,
+        files.open,
+        files.worst_ratio,
     )
 
 
@@ -73,7 +79,8 @@ class ProcessSource:
             return None
         stats = list(read_processes(self._proc))
         sees_io = self._sees_io()
-        self._groups.take(Seen(stat, self._name(stat), self._io(stat) if sees_io else None) for stat in stats)
+        seen = [Seen(stat, self._name(stat), self._io(stat) if sees_io else None) for stat in stats]
+        self._groups.take(seen)
         if self._settings.process_names == "command":
             living = {stat.key for stat in stats}
             self._commands = {key: told for key, told in self._commands.items() if key in living}
@@ -81,7 +88,8 @@ class ProcessSource:
         boot_s = boot_time_s(self._proc)
         host = self._counts(stats)
         targets = [Target((), 0, struct.pack(f"<{len(host)}d", *host.values()))]
-        targets += [Target((("groupname", name),), 1, row(group, boot_s)) for name, group in shown.items()]
+        files = self._files(seen, shown)
+        targets += [Target((("groupname", name),), 1, row(group, boot_s, files[name])) for name, group in shown.items()]
         ended = tuple((("groupname", name),) for name in sorted(self._sent - set(shown)))
         self._sent = set(shown)
         return Samples(self.name, now_ns, self._settings.tenant, (tuple(host), COLUMNS), tuple(targets), ended)
@@ -96,6 +104,14 @@ class ProcessSource:
         if told is None or told[0] != stat.name:  # new, or it runs another program now
             told = self._commands[stat.key] = (stat.name, read_command(self._proc, stat.pid) or stat.name)
         return told[1]
+
+    def _files(self, seen: Iterable[Seen], shown: Iterable[str]) -> dict[str, Descriptors]:
+        """The kernel's own threads have none."""
+        pids: dict[str, list[int]] = {name: [] for name in shown}
+        for one in seen:
+            if one.name in pids and not one.stat.kernel:
+                pids[one.name].append(one.stat.pid)
+        return {name: descriptors(self._proc, numbers) for name, numbers in pids.items()}
 
     def _sees_io(self) -> bool:
         """Only root sees other users' I/O. The figures of some processes alone would be wrong for their name."""

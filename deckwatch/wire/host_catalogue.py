@@ -200,6 +200,8 @@ _PROCESS: tuple[tuple[str, str, str, str], ...] = (
     ("namedprocess_namegroup_read_bytes_total", _C, "bytes", "Bytes that came from a device."),
     ("namedprocess_namegroup_write_bytes_total", _C, "bytes", "Bytes that went to a device."),
     ("namedprocess_namegroup_oldest_start_time_seconds", _G, "seconds", "Unix time at which the oldest one started."),
+    ("namedprocess_namegroup_open_filedesc", _G, "files", "Descriptors that processes of that name have open."),
+    ("namedprocess_namegroup_worst_fd_ratio", _G, "ratio", "Greatest share of its limit of descriptors that one uses."),
 )
 
 _UNIT: tuple[tuple[str, str, str, str], ...] = (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.sample.process_details import MOST_PROCESSES, UNKNOWN, Descriptors, descriptors
 from agent.sample.process_groups import KEEP_LOOKS, ProcessGroups, Seen
 from agent.sample.process_stat import KERNEL, Io, ProcessStat, parse_io, parse_stat, read_command
 from agent.sample.processes import ProcessSource
@@ -185,6 +186,36 @@ def test_a_real_process_at_work() -> None:
         busy.wait()
     assert before_s <= series[USER] + series[SYSTEM] <= after_s + 0.5  # other shells of this machine may work too
     assert command == "/bin/sh -c while :; do :; done dw-busy"
+
+
+def test_descriptors_of_a_real_process(tmp_path: Path) -> None:
+    """As many as it opened, and how near it came to its limit; of too many processes nothing is said."""
+    opened = "".join(f"exec {number}>{tmp_path}/{number}; " for number in range(3, 9))
+    held = subprocess.Popen(
+        ["/bin/sh", "-c", f"ulimit -n 64; {opened} echo ready; read done"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert held.stdout is not None
+        assert held.stdout.readline() == b"ready\n"
+        want = sum(1 for _ in Path(f"/proc/{held.pid}/fd").iterdir())
+        assert descriptors("/proc", [held.pid]) == Descriptors(want, want / 64)
+        assert descriptors("/proc", [held.pid] * (MOST_PROCESSES + 1)) == UNKNOWN
+    finally:
+        held.kill()
+        held.communicate()
+    assert descriptors("/proc", [held.pid]) == UNKNOWN
+
+
+def test_descriptors_of_a_tree(proc: Path) -> None:
+    put(proc, 7, "app")
+    (proc / "7/fd").mkdir()
+    for number in range(5):
+        (proc / f"7/fd/{number}").symlink_to("/dev/null")
+    app = named(ProcessSource(EVERY, str(proc.parent), StrictFaults()).look(1))["app"]
+    assert app["namedprocess_namegroup_open_filedesc", ()] == 5
+    assert ("namedprocess_namegroup_worst_fd_ratio", ()) not in app  # its number says nothing in our namespace
 
 
 def spent_s(pid: int) -> float:
