@@ -6,8 +6,8 @@ give the copy the very inode that was freed for it: the mark of a clean end also
 which no copy keeps (its ctime; `cp -a` sets the other times).
 
 It is renewed too where the last run did not end with everything sealed: after a power failure, a journal that was cut
-at a whole entry, or is gone, may look like one that never had more. Agents compare all positions then and send again what is missing; the price
-of a crash is one Hello of each agent.
+at a whole entry, or is gone, may look like one that never had more. Agents compare all positions then and send again
+what is missing; the price of a crash is one Hello of each agent.
 """
 
 from __future__ import annotations
