@@ -18,7 +18,10 @@ from prometheus_client import CollectorRegistry
 
 from alerting.notifications import Notifications
 from alerting.notify.alerts import AlertRecord
+from alerting.notify.channels.delivery import Delivery, DeliveryPolicy
+from alerting.notify.channels.delivery_metrics import DeliveryMetrics
 from alerting.notify.channels.http_client import retry_after_s
+from alerting.notify.channels.model import Answer, Notification, Outcome, Sent
 from alerting.notify.channels.secrets import host_of
 from alerting.notify.message import fingerprint
 from alerting.settings import AlertingSettings, WebhookSettings
@@ -309,6 +312,56 @@ async def test_a_store_that_fails_holds_messages_up_and_ends_nothing(
         desk.tell(["web"])
         await hook.wait(1)
     assert caplog.text.count("messages to webhook webhook[0] are held up") == 1
+
+
+async def test_a_store_that_fails_at_the_start_is_waited_for(
+    tmp_path: Path, hook: WebhookReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = Desk(tmp_path, to(hook))
+    with desk.store.database.transaction() as connection:
+        connection.execute("ALTER TABLE outbox RENAME TO away")
+    async with desk.open():
+        await asyncio.sleep(0.1)
+        with desk.store.database.transaction() as connection:
+            connection.execute("ALTER TABLE away RENAME TO outbox")
+        desk.tell(["web"])
+        await hook.wait(1)
+    assert "the outbox can't be looked through" in caplog.text
+
+
+class Unclosable:
+    """An integration whose connections can't be closed."""
+
+    name = "webhook[0]"
+    send_resolved = True
+    at_once = 1
+
+    def wait_s(self, monotonic_s: float) -> float:
+        return 0.0
+
+    async def send(self, notification: Notification) -> Sent:
+        return Sent((Answer(Outcome.DELIVERED, self.name),))
+
+    async def close(self) -> None:
+        raise OSError("no")
+
+
+async def test_an_integration_that_cant_be_closed_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = StateStore(tmp_path / "alerts.sqlite")
+    receivers = {"ops": (Unclosable(),)}
+    delivery = Delivery(store.outbox(""), receivers, SystemClock(), DeliveryMetrics(CollectorRegistry()))
+    task = asyncio.create_task(delivery.run())
+    await asyncio.sleep(0.05)
+    delivery.configure({"ops": (Unclosable(),)}, DeliveryPolicy())
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert caplog.text.count("webhook[0] could not be closed") == 2
+    store.close()
 
 
 async def test_a_missing_secret_file_is_waited_for(tmp_path: Path, hook: WebhookReceiver) -> None:

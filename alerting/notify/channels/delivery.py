@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Mapping
 
 import msgspec
@@ -72,8 +73,7 @@ class Delivery:
 
     async def run(self) -> None:
         """Until it is cancelled. A message whose try is cut off is sent again, with the same key, after a restart."""
-        for receiver, integration in self._outbox.queue_lengths().keys() - self._workers.keys():
-            log.warning("the outbox holds messages for %s %s, which is no longer configured", receiver, integration)
+        self._tell_orphans()
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -84,7 +84,17 @@ class Delivery:
             self._tasks = None
             for worker in self._workers.values():
                 if worker.integration is not None:
-                    await worker.integration.close()
+                    await _close(worker.integration)
+
+    def _tell_orphans(self) -> None:
+        """A database that can't be read now is no reason to deliver nothing later: the lanes wait for it."""
+        try:
+            orphans = self._outbox.queue_lengths().keys() - self._workers.keys()
+        except sqlite3.Error as error:
+            log.warning("the outbox can't be looked through for receivers that are no longer configured: %s", error)
+            return
+        for receiver, integration in sorted(orphans):
+            log.warning("the outbox holds messages for %s %s, which is no longer configured", receiver, integration)
 
     # Workers --------------------------------------------------------------------------------------------------------
 
@@ -104,7 +114,7 @@ class Delivery:
             async with asyncio.TaskGroup() as lanes:
                 for number in range(integration.at_once):
                     lanes.create_task(self._lane(key, worker, integration), name=f"{' '.join(key)} {number}")
-            await integration.close()
+            await _close(integration)
         worker.runs = False
         self._start_or_drop(key, worker)
 
@@ -219,6 +229,13 @@ class Delivery:
             if receipt.delivered:
                 waited_s = (receipt.ended_ns - receipt.created_ns) / 1e9
                 self._metrics.latency.labels(receipt.receiver, receipt.integration).observe(waited_s)
+
+
+async def _close(integration: Integration) -> None:
+    try:
+        await integration.close()
+    except Exception:  # its connections are of no more use to anybody; the other receivers' are
+        log.exception("%s could not be closed", integration.name)
 
 
 def _problem(sent: Sent) -> str:
