@@ -75,6 +75,15 @@ class HttpClient:
             await self._opened.close()
 
 
+async def start_of(content: aiohttp.StreamReader, most_bytes: int) -> bytes:
+    """So much of an answer's body, or all of it where it is shorter: `read(n)` ends with the first piece that arrives.
+    Raises aiohttp.ClientError."""
+    start = b""
+    while len(start) < most_bytes and (piece := await content.read(most_bytes - len(start))):
+        start += piece
+    return start
+
+
 def authorization(settings: HttpClientSettings) -> dict[str, str]:
     """The header, if any. Its files may change at any time, as a mounted secret does. Raises Retry where one can't be
     read."""

@@ -17,6 +17,7 @@ from alerting.notify.channels.http_config import HttpConfig, through_proxy, tls_
 from alerting.notify.channels.oauth import TokenSource
 from alerting.notify.channels.secrets import SecretText, basic_auth, host_of, read_secret, without
 from deckwatch.runtime.faults import Reject, Retry
+from deckwatch.runtime.http_client import start_of
 
 USER_AGENT = "Deckwatch"
 MOST_RETRY_AFTER_S = 3600.0
@@ -95,7 +96,7 @@ class HttpClient:
                 proxy=self._proxy(url),
                 proxy_headers=self._proxy_headers(),
             ) as answer:
-                body = await answer.content.read(_MOST_ANSWER_BYTES)
+                body = await start_of(answer.content, _MOST_ANSWER_BYTES)
                 named = {name.lower(): text for name, text in answer.headers.items()}
                 return Reply(answer.status, _hidden(body, request), named)
         except TimeoutError:

@@ -18,7 +18,7 @@ from collector.metrics.remote.settings import RemoteWriteSettings
 from deckwatch.runtime.clock import Clock
 from deckwatch.runtime.durations import duration_s
 from deckwatch.runtime.faults import Retry
-from deckwatch.runtime.http_client import HttpClient
+from deckwatch.runtime.http_client import HttpClient, start_of
 
 HEADERS = {
     "Content-Encoding": "snappy",
@@ -66,7 +66,7 @@ class OutClient:
                 asyncio.timeout(self._timeout_s),
                 await self._http.request("POST", url, headers=headers, data=body) as answer,
             ):
-                text = (await answer.content.read(_SHOWN)).decode("utf-8", "replace").strip()
+                text = (await start_of(answer.content, _SHOWN)).decode("utf-8", "replace").strip()
                 return judged(answer.status, text, answer.headers.get("Retry-After", ""), self._clock.now_ns() / 1e9)
         except TimeoutError:
             return Later(f"no answer within {self._timeout_s:g} s", "timeout", uncertain=True)

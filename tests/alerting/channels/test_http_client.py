@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -98,6 +99,27 @@ async def test_oauth2() -> None:
     assert len(server.got) == 4
     assert (wrong.outcome, wrong.error) == (Outcome.REFUSED, f"token_url {server.url} gave no token: it answered 401")
     assert (later.outcome, odd.outcome) == (Outcome.RETRY, Outcome.RETRY)
+
+
+async def test_an_answer_that_comes_in_pieces_is_read_whole() -> None:
+    """Else a message that was taken counts as failed and is sent again."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await answer.prepare(request)
+        await answer.write(b'{"errcode": 0,')
+        await asyncio.sleep(0.05)
+        await answer.write(b' "errmsg": "ok"}')
+        return answer
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", handle)
+    async with TestServer(app) as server:
+        url = str(server.make_url("/cgi-bin/webhook/send?key=k"))
+        (made,) = integrations({"wecom_bot_configs": [{"webhook_url": url}]}, timeout_s=2)
+        (answer,) = (await made.send(notification())).answers
+        await made.close()
+    assert (answer.outcome, answer.business_code) == (Outcome.DELIVERED, "0")
 
 
 @pytest.mark.parametrize("code", [307, 308])
