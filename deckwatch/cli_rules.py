@@ -16,6 +16,16 @@ _FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_t
 _EXPERIMENTAL = click.option("--experimental-functions", is_flag=True, help="Allow PromQL's experimental functions.")
 
 
+def _nothing_there(path: Path) -> str:
+    """What is wrong where a name leads to no file at all: a check that looked at nothing must not pass. (A single file
+    that is missing is told of by whoever reads it.)"""
+    from alerting.rules.files import rule_paths
+
+    if rule_paths([str(path)]):
+        return ""
+    return "is a folder; name the files in it" if path.is_dir() else "no file matches this pattern"
+
+
 @rules.command()
 @_FILES
 @_EXPERIMENTAL
@@ -28,6 +38,10 @@ def check(files: tuple[Path, ...], experimental_functions: bool) -> int:
 
     bad = False
     for path in files:
+        if problem := _nothing_there(path):
+            bad = True
+            click.echo(f"{path}: FAILED\n  {problem}", err=True)
+            continue
         try:
             loaded = load_rules([str(path)], default_interval_ns=60_000_000_000, experimental=experimental_functions)
         except BadRules as fault:
@@ -50,6 +64,10 @@ def check_oncall(files: tuple[Path, ...]) -> int:
     from alerting.answer.files import load_plan
     from alerting.rules.files import BadRules
 
+    nothing = [f"{path}: {problem}" for path in files if (problem := _nothing_there(path))]
+    if nothing:
+        click.echo("\n".join(nothing), err=True)
+        return 1
     try:
         plan = load_plan(map(str, files))
     except BadRules as bad:

@@ -235,6 +235,17 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "9 rules found" in said.out
 
 
+@pytest.mark.parametrize("command", ["check", "check-oncall"])
+@pytest.mark.parametrize(
+    ("name", "problem"), [("none*.yml", "no file matches this pattern"), ("", "is a folder; name the files in it")]
+)
+def test_a_check_of_nothing_does_not_pass(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, name: str, problem: str
+) -> None:
+    assert run(["rules", command, str(tmp_path / name)]) == 1
+    assert problem in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "labels"),
     [
