@@ -136,7 +136,7 @@ class _Reader:
         named = {str(one.value) for one in self._names("receivers")} | set(receivers)
         node = self._fields["route"]
         for route in root.walk():
-            if route.receiver not in named:
+            if route.receiver and route.receiver not in named:
                 self._doc.fault(node, f'route {route.key}: there is no receiver "{route.receiver}" in `receivers`')
             for name in (*route.mute, *route.active):
                 if name not in intervals:

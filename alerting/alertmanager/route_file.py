@@ -23,9 +23,8 @@ _INHIBIT = (
 ALL_LABELS = "..."
 
 
-def read_root(doc: Document, node: yaml.Node) -> Route | None:
-    """None: its faults are noted in the document."""
-    before = len(doc.faults)
+def read_root(doc: Document, node: yaml.Node) -> Route:
+    """Its faults are noted in the document; what is right of it is there, so that its names can be looked up."""
     fields = doc.mapping(node, "route", _ROUTE)
     if not doc.text(fields.get("receiver"), "route.receiver"):
         doc.fault(node, "route: the root route must name a receiver")
@@ -34,8 +33,7 @@ def read_root(doc: Document, node: yaml.Node) -> Route | None:
             doc.fault(fields[field], f"route.{field}: the root route takes every alert; put it on a route below it")
     if _flag(doc, fields.get("continue"), "route.continue"):
         doc.fault(fields["continue"], "route.continue: nothing comes behind the root route; leave it out")
-    route = _filled(doc, fields, Route(ROOT, ROOT, ""), "route")
-    return route if len(doc.faults) == before else None
+    return _filled(doc, fields, Route(ROOT, ROOT, ""), "route")
 
 
 def read_inhibit_rule(doc: Document, node: yaml.Node, path: str) -> InhibitRule:

@@ -230,6 +230,16 @@ alerts: []
     assert any('receivers: the name "ops" stands 2 times' in each for each in told)
 
 
+def test_names_that_lead_nowhere_are_told_beside_other_faults_of_the_routes(tmp_path: Path) -> None:
+    told = faults(
+        tmp_path,
+        "route: {receiver: a, group_wait: 2sec, routes: [{matchers: [x=y], receiver: b}]}\nreceivers: [{name: a}]\n",
+    )
+    assert len(told) == 2
+    assert any('there is no receiver "b"' in each for each in told)
+    assert any("route.group_wait: not a duration" in each for each in told)
+
+
 def test_names_that_lead_nowhere(tmp_path: Path) -> None:
     told = faults(
         tmp_path,
