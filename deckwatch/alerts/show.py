@@ -100,7 +100,8 @@ def _integration(one: Integration, route: Route, why: Why) -> str:
     if one.reason:
         return f"{waiting}is told at the group's next turn: {one.reason}"
     if why.inhibited_by or why.silenced_by or route.muted:
-        return f"{waiting}not told"
+        before = f"; it was told at {_time(one.told_ns)} that it fires" if one.told_ns and one.knows else ""
+        return f"{waiting}not told{' now' if before else ''}{before}"
     if one.told_ns and one.knows:
         return (
             f"{waiting}deduplicated: told at {_time(one.told_ns)} that it fires; "

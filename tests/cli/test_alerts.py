@@ -137,7 +137,9 @@ async def test_why(known: Notifications, say: Say) -> None:
     put(known, "Night", team="night")
     assert "    it is muted now by the time interval always\n" in await say("why", "Night")
     silence = (await say("silence", "add", "Hot", "--comment", "c")).strip()
-    assert f"silenced by {silence}" in await say("why", hot)
+    told = await say("why", hot)
+    assert f"silenced by {silence}" in told
+    assert "webhook[0]: not told now; it was told at " in told
     told = await say("why", "Cold", "host=n9")
     assert "not known; this is what would become of it" in told
     assert "its first message would come after 0 s" in told
