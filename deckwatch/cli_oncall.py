@@ -73,12 +73,12 @@ def oncall(
         if not start or not end:
             raise Unusable("an override needs --from and --to")
         made = asked(OnCallClient, lambda client: client.override(schedule, user, start, end, by), where)
-        click.echo(override_line(made, "UTC"))
+        click.echo(override_line(made, made.timezone))
     elif calendar is not None:
         text = calendar.read_bytes()
         taken = asked(OnCallClient, lambda client: client.take_calendar(schedule, text, by), where)
-        for one in taken:
-            click.echo(override_line(one, "UTC"))
+        for one in taken.overrides:
+            click.echo(override_line(one, taken.timezone))
     elif take_back:
         click.echo(f"{asked(OnCallClient, lambda client: client.take_back(schedule, take_back), where)} is taken back")
     elif feed:

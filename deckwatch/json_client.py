@@ -16,10 +16,12 @@ T = TypeVar("T")
 
 
 class _Refusal(msgspec.Struct, frozen=True):
-    """`message` is what Alertmanager's API says instead; or it says a text alone."""
+    """`message` is what Alertmanager's API says instead; or it says a text alone. Only where it is about a place in a
+    query (`position`) does `error` leave out what was expected there."""
 
     error: str = ""
     expected: str = ""
+    position: int | None = None
     message: str = ""
 
 
@@ -97,5 +99,7 @@ def _fault(status: int, body: bytes, where: str) -> Exception:
         return Unusable(f"{where} answered {status}: is it a collector of this version?")
     if isinstance(refusal, str):
         refusal = _Refusal(refusal)
-    said = (refusal.error or refusal.message) + (f"; expected {refusal.expected}" if refusal.expected else "")
+    said = (refusal.error or refusal.message) + (
+        f"; expected {refusal.expected}" if refusal.expected and refusal.position is not None else ""
+    )
     return Retry(f"{where}: {said}") if status >= 500 else Reject(said)

@@ -116,7 +116,12 @@ class OnCallApi:
                 "Take overrides from a calendar",
                 "The body is iCalendar; each event puts the user of its summary on call. All of them or none.",
                 (_SCHEDULE, Parameter("by", "Who says so."), TENANT),
-                {JSON: {"type": "object", "properties": {"overrides": {"type": "array"}}}},
+                {
+                    JSON: {
+                        "type": "object",
+                        "properties": {"timezone": {"type": "string"}, "overrides": {"type": "array"}},
+                    }
+                },
                 self.take_calendar,
                 method="POST",
             ),
@@ -196,7 +201,7 @@ class OnCallApi:
             raise ParameterError("to", "an override ends after it begins", f"a time after {rfc3339(start_ns)}")
         wanted = Override(body.user, start_ns, end_ns, origin=body.by)
         made = self._overrides.add(schedule.tenant, schedule.name, wanted, self._clock.now_ns())
-        return _json(_override(made))
+        return _json({**_override(made), "timezone": schedule.timezone.key})
 
     async def take_calendar(self, arguments: Arguments) -> web.Response:
         schedule = self._schedule(arguments)
@@ -207,7 +212,7 @@ class OnCallApi:
         except (UnicodeDecodeError, Reject) as fault:
             raise ParameterError("body", str(fault), "a calendar (RFC 5545) in UTF-8") from None
         made = self._overrides.add_all(schedule.tenant, schedule.name, wanted, self._clock.now_ns())
-        return _json({"overrides": [_override(one) for one in made]})
+        return _json({"timezone": schedule.timezone.key, "overrides": [_override(one) for one in made]})
 
     async def take_back(self, arguments: Arguments) -> web.Response:
         schedule = self._schedule(arguments)

@@ -35,6 +35,7 @@ class Override(msgspec.Struct, frozen=True):
     end: str
     id: str = ""  # of those that can be taken back here
     by: str = ""
+    timezone: str = "UTC"  # the schedule's, where the answer is this override alone
 
 
 class Shifts(msgspec.Struct, frozen=True):
@@ -53,8 +54,11 @@ class _Feed(msgspec.Struct, frozen=True):
     url: str
 
 
-class _Taken(msgspec.Struct, frozen=True):
+class Taken(msgspec.Struct, frozen=True):
+    """Overrides that a calendar made, and the schedule's zone."""
+
     overrides: tuple[Override, ...]
+    timezone: str = "UTC"
 
 
 class _Removed(msgspec.Struct, frozen=True):
@@ -80,9 +84,9 @@ class OnCallClient(JsonClient):
         body = {"user": user, "from": start, "to": end, "by": by}
         return await self.ask("POST", f"{PATH}/{schedule}/overrides", Override, body=body)
 
-    async def take_calendar(self, schedule: str, calendar: bytes, by: str) -> tuple[Override, ...]:
+    async def take_calendar(self, schedule: str, calendar: bytes, by: str) -> Taken:
         raw = await self.ask_raw("POST", f"{PATH}/{schedule}/overrides/calendar", {"by": by}, calendar)
-        return msgspec.json.decode(raw, type=_Taken).overrides
+        return msgspec.json.decode(raw, type=Taken)
 
     async def take_back(self, schedule: str, id_: str) -> str:
         return (await self.ask("DELETE", f"{PATH}/{schedule}/overrides/{id_}", _Removed)).removed
