@@ -110,6 +110,17 @@ async def test_a_message_and_its_receipt(tmp_path: Path, hook: WebhookReceiver) 
     assert desk.outcomes("delivered") == 1
 
 
+async def test_counters_begin_with_zero_and_the_gauge_ends_with_its_receiver(tmp_path: Path) -> None:
+    """Else a rule sees no increase in the first failure, and messages wait for ever for who is gone."""
+    desk = Desk(tmp_path, WebhookSettings(url=Secret("http://127.0.0.1:9/")))
+    assert [desk.outcomes(outcome) for outcome in ("delivered", "refused", "given_up")] == [0, 0, 0]
+    labels = {"receiver": "webhook", "integration": "webhook[0]"}
+    assert desk.registry.get_sample_value("deckwatch_alerting_outbox_messages", labels) == 0
+    desk.notifications._deliveries.configure({"": {}})
+    assert desk.registry.get_sample_value("deckwatch_alerting_outbox_messages", labels) is None
+    desk.store.close()
+
+
 async def test_only_changes_are_told(tmp_path: Path, hook: WebhookReceiver) -> None:
     desk = Desk(tmp_path, to(hook))
     async with desk.open():

@@ -66,6 +66,8 @@ class Delivery:
         self._policy = policy
         self._receivers = receivers
         wanted = {(name, one.name): one for name, integrations in receivers.items() for one in integrations}
+        for key in wanted:
+            self._metrics.begin(*key)
         for key in self._workers.keys() | wanted.keys():
             worker = self._workers.setdefault(key, Worker(self._clock))
             worker.give(wanted.get(key))
@@ -103,6 +105,7 @@ class Delivery:
             return
         if worker.integration is None:
             del self._workers[key]
+            self._metrics.end(*key)
         elif self._tasks is not None:
             worker.runs = True
             self._tasks.create_task(self._work(key, worker), name=f"deliver to {' '.join(key)}")

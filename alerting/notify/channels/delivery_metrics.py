@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from alerting.notify.channels.model import Outcome
+from alerting.notify.channels.receipts import GIVEN_UP
+
+OUTCOMES = (Outcome.DELIVERED.value, Outcome.REFUSED.value, GIVEN_UP)
+
 
 class DeliveryMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -27,3 +32,14 @@ class DeliveryMetrics:
         self.waiting = Gauge(
             "deckwatch_alerting_outbox_messages", "Messages that wait for a receiver.", whose, registry=registry
         )
+
+    def begin(self, receiver: str, integration: str) -> None:
+        """Zeros from the start, else nobody sees the first failure as an increase."""
+        for outcome in OUTCOMES:
+            self.sent.labels(receiver, integration, outcome)
+        self.attempts.labels(receiver, integration)
+        self.waiting.labels(receiver, integration)
+
+    def end(self, receiver: str, integration: str) -> None:
+        """Nobody counts any more what waits for it."""
+        self.waiting.remove(receiver, integration)
