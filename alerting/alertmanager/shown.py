@@ -19,6 +19,9 @@ _SECRET_FIELD = re.compile(
     r"(?:.*_)?(?:password|secret|token|token_id|credentials|api_key|service_key|routing_key|user_key|access_key)"
 )
 _SECRET_URLS = ("slack_api_url", "webhook_url")
+_SECRET_LISTS = ("secrets", "proxy_connect_header")
+"""Of http_config: whatever stands in them, at any depth."""
+_URL_PASSWORD = re.compile(r"(?<=://)([^/?#@:\s]*):[^/?#\s]*@")
 _OURS = ("dingtalk_configs", "wecom_bot_configs", "feishu_configs", "apprise_configs")
 _HTTP = {"follow_redirects": True, "enable_http2": True}
 _GLOBAL = {
@@ -79,6 +82,8 @@ def shown_url(url: str) -> str:
 
 
 def _redacted(value: Any, name: str = "") -> Any:
+    if name in _SECRET_LISTS:
+        return _all_hidden(value)
     if isinstance(value, Mapping):
         inside_slack = name == "slack_configs"
         return {
@@ -88,7 +93,16 @@ def _redacted(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [_redacted(each, name) for each in value]
     secret = _SECRET_FIELD.fullmatch(name) or name in _SECRET_URLS
-    return SECRET if secret and value not in (None, "") else value
+    if secret and value not in (None, ""):
+        return SECRET
+    # proxy_url and kin, as Go's URL.Redacted writes it
+    return _URL_PASSWORD.sub(r"\1:xxxxx@", value) if isinstance(value, str) else value
+
+
+def _all_hidden(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _all_hidden(inner) for key, inner in value.items()}
+    return [_all_hidden(each) for each in value] if isinstance(value, list) else SECRET
 
 
 def _left_out(file: Mapping[str, Any]) -> list[str]:

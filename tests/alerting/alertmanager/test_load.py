@@ -140,6 +140,29 @@ def test_what_is_shown_holds_no_secret_and_no_channel_that_amtool_does_not_know(
     assert "# left out, since Alertmanager's tools don't know it: dingtalk_configs of the receiver chat\n" in shown
 
 
+def test_secrets_of_http_config_are_not_shown(tmp_path: Path) -> None:
+    http = {
+        "proxy_url": "http://me:pr0xyword@proxy:3128",
+        "proxy_connect_header": {"Proxy-Authorization": ["Basic c0nnect"]},
+        "http_headers": {"X-Key": {"values": ["plain"], "secrets": ["h3ader"], "files": ["there"]}},
+        "oauth2": {
+            "client_id": "id",
+            "client_secret": "cl1ent",
+            "token_url": "http://me:t0kenword@tokens/",
+            "proxy_url": "http://me:pr0xyword@proxy:3128",
+        },
+    }
+    receivers = [{"name": "a", "webhook_configs": [{"url": "http://hook/", "http_config": http}]}]
+    file = {"global": {"http_config": http}, "route": {"receiver": "a"}, "receivers": receivers}
+    shown = load(tmp_path, yaml.safe_dump(file)).shown
+    for secret in ("pr0xyword", "c0nnect", "h3ader", "cl1ent", "t0kenword"):
+        assert secret not in shown
+    of_all = yaml.safe_load(shown)["global"]["http_config"]
+    assert of_all["proxy_url"] == "http://me:xxxxx@proxy:3128"
+    assert of_all["proxy_connect_header"] == {"Proxy-Authorization": ["<secret>"]}
+    assert of_all["http_headers"] == {"X-Key": {"values": ["plain"], "secrets": ["<secret>"], "files": ["there"]}}
+
+
 def test_the_recorded_file_is_shown_as_alertmanager_shows_it() -> None:
     """All but the paths of webhooks, which may be secrets, and how the YAML is quoted and ordered."""
     import json
