@@ -8,7 +8,7 @@ from operator import itemgetter
 import msgspec
 
 POINTS = 600
-"""At most about this many over the time that is looked back on."""
+"""About this many over the time that is looked back on; up to twice as many where counts come in pairs."""
 LEAST_STEP_NS = 100_000_000
 
 Point = tuple[int, float]
@@ -22,12 +22,18 @@ class CounterSeries(msgspec.Struct):
     points: list[Point] = []
 
     def add(self, ts_ns: int, count: int, keep_ns: int) -> None:
-        """Times never go back: a receive time older than the last one counts at that one."""
+        """Times never go back: a receive time older than the last one counts at that one. Counts closer than a step are
+        put together at the time of the last, so lines seem to be later than they were by less than two steps; never
+        as late as a next count that is further away, which would be taken for all of them."""
         self.value += count
         step_ns = max(LEAST_STEP_NS, keep_ns // POINTS)
         if self.points:
             ts_ns = max(ts_ns, self.points[-1][0])
-        crowded = len(self.points) > 1 and self.points[-1][0] - self.points[-2][0] < step_ns
+        crowded = (
+            len(self.points) > 1
+            and self.points[-1][0] - self.points[-2][0] < step_ns
+            and ts_ns - self.points[-1][0] < step_ns
+        )
         if self.points and (crowded or self.points[-1][0] == ts_ns):
             self.points[-1] = (ts_ns, self.value)
         else:

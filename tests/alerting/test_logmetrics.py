@@ -236,6 +236,16 @@ def test_points_are_bounded_and_the_past_is_kept_as_long_as_asked() -> None:
     assert series.at(end_ns) == 20_000
 
 
+@pytest.mark.parametrize("quiet_s", [2, 100, 200, 3600])
+def test_a_burst_in_two_frames_is_not_counted_again_with_the_next_line(quiet_s: int) -> None:
+    series = CounterSeries()
+    series.add(T0_NS, 5, 300 * S)
+    series.add(T0_NS + S // 3, 995, 300 * S)
+    next_ns = T0_NS + quiet_s * S
+    series.add(next_ns, 1, 300 * S)
+    assert series.window(T0_NS + S, next_ns + S, 300 * S) == ((T0_NS + S, 1000), (next_ns, 1001), (next_ns + S, 1001))
+
+
 def test_a_clock_that_went_back_counts_at_the_last_time() -> None:
     series = CounterSeries()
     series.add(T0_NS, 1, 60 * S)
