@@ -78,7 +78,7 @@ class HttpClient:
             if reply.code not in _KEEPS_BODY or not self._config.follow_redirects or not target.startswith("http"):
                 return msgspec.structs.replace(reply, latency_s=time.perf_counter() - started)
             if host_of(target) != host_of(url):
-                headers.pop("Authorization", None)  # meant for the first host alone
+                headers = self._without_secrets(headers)  # meant for the first host alone
             url = target
         raise Reject(f"{host_of(request.url)} redirects more than {_MOST_REDIRECTS} times")
 
@@ -123,6 +123,10 @@ class HttpClient:
         if self._tokens:
             headers["Authorization"] = f"Bearer {await self._tokens.token()}"
         return headers | request.headers
+
+    def _without_secrets(self, headers: dict[str, str]) -> dict[str, str]:
+        secret = {name.lower() for name, one in self._config.http_headers.items() if one.secrets or one.files}
+        return {name: text for name, text in headers.items() if name.lower() not in {"authorization", *secret}}
 
     def _proxy(self, url: str) -> str | None:
         config = self._config

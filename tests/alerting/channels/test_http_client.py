@@ -133,6 +133,20 @@ async def test_redirects_that_keep_the_body_are_followed(code: int) -> None:
     assert "Authorization" not in second.got[0].headers
 
 
+async def test_another_host_gets_no_secret_header(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-file")
+    headers = {"X-Team": {"values": ["a"]}, "X-Key": {"secrets": ["s3cret"]}, "X-File": {"files": ["secret"]}}
+    async with chat_service(hook) as first, chat_service(hook) as second:
+        first.answers = [Canned(307, "", {"Location": f"{first.url}/again"}), Canned(307, "", {"Location": second.url})]
+        await sent(first.url, {"http_headers": headers}, tmp_path)
+    names = ("X-Team", "X-Key", "X-File")
+    assert [[got.headers.get(name) for name in names] for got in (*first.got, *second.got)] == [
+        ["a", "s3cret", "from-file"],
+        ["a", "s3cret", "from-file"],
+        ["a", None, None],
+    ]
+
+
 @pytest.mark.parametrize(("code", "follow"), [(301, True), (302, True), (303, True), (307, False)])
 async def test_other_redirects_are_not_followed(code: int, follow: bool) -> None:
     """They would make a GET of it, which a server may answer with 200."""
