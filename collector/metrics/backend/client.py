@@ -48,7 +48,7 @@ class Backend:
         """A client's question; its answer, whatever it is, but for one that only tells of a fault between us. Raises
         QueryError (unavailable, timeout)."""
         timeout_s = duration_s(self.settings.query_timeout)
-        reply = await self._exchange(method, path, tenant, FORM if data else {}, data, timeout_s, 0)
+        reply = await self._exchange(method, path, tenant, FORM if data else {}, data, timeout_s, bounded=False)
         if reply.status >= 500 and reply.content_type != "application/json":
             raise self._unavailable(_told(reply))
         return reply
@@ -71,9 +71,17 @@ class Backend:
     def malformed(self, reason: object) -> QueryError:
         return self._unavailable(f"its answer can't be read: {reason}")
 
+    def check_size(self, size_bytes: int) -> None:
+        """Of an answer to a rule, packed or not. Raises QueryError."""
+        if size_bytes > self.settings.max_answer_bytes:
+            raise QueryError(
+                f"{self._named()} answers with more than {self.settings.max_answer_bytes} bytes: narrow the selector,"
+                " or raise max_answer_bytes of collector.metrics.backend"
+            )
+
     async def _fetch(self, path: str, tenant: str, headers: Mapping[str, str], data: bytes) -> bytes:
-        most_bytes, timeout_s = self.settings.max_answer_bytes, duration_s(self.settings.rule_timeout)
-        reply = await self._exchange("POST", path, tenant, headers, data, timeout_s, most_bytes)
+        timeout_s = duration_s(self.settings.rule_timeout)
+        reply = await self._exchange("POST", path, tenant, headers, data, timeout_s, bounded=True)
         if reply.status != 200:
             raise self._failure(reply)
         return reply.body
@@ -86,9 +94,9 @@ class Backend:
         headers: Mapping[str, str],
         data: bytes,
         timeout_s: float,
-        most_bytes: int,
+        *,
+        bounded: bool,
     ) -> Reply:
-        """`most_bytes` of the body; 0: no limit."""
         own = {self.settings.tenant_header: tenant} if self.settings.tenant_header else {}
         given = {**self.settings.headers, **own, **headers}
         try:
@@ -96,7 +104,7 @@ class Backend:
                 asyncio.timeout(timeout_s),
                 await self._http.request(method, self._base + path, headers=given, data=data or None) as answer,
             ):
-                reply = Reply(answer.status, answer.content_type, await self._body(answer, most_bytes))
+                reply = Reply(answer.status, answer.content_type, await self._body(answer, bounded=bounded))
         except TimeoutError:
             raise QueryError(f"{self._named()} gave no answer within {timeout_s:g} s", ErrorType.TIMEOUT) from None
         except (aiohttp.ClientError, OSError, Retry, ValueError) as error:
@@ -107,15 +115,12 @@ class Backend:
             )
         return reply
 
-    async def _body(self, answer: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    async def _body(self, answer: aiohttp.ClientResponse, *, bounded: bool) -> bytes:
         pieces, size = [], 0
         async for piece in answer.content.iter_any():
             size += len(piece)
-            if most_bytes and size > most_bytes:
-                raise QueryError(
-                    f"{self._named()} answers with more than {most_bytes} bytes: narrow the selector, or raise"
-                    " max_answer_bytes of collector.metrics.backend"
-                )
+            if bounded:
+                self.check_size(size)
             pieces.append(piece)
         return b"".join(pieces)
 

@@ -24,6 +24,7 @@ from collector.metrics.remote.encode import framed, varint
 from collector.metrics.remote.wire import WriteColumns, fields, read_labels, read_request
 from collector.metrics.selector import Matcher, MatchOp
 from collector.metrics.tsdb.columns import Points, between, merged
+from collector.metrics.tsdb.writes import unpacked_size
 from deckwatch.runtime.faults import Reject
 from deckwatch.wire.model import Labels
 
@@ -46,6 +47,7 @@ class RemoteRead:
         """As `SeriesSource` has it. Raises QueryError."""
         asked = bytes(cramjam.snappy.compress_raw(read_query(matchers, start_ms, end_ms)))
         answer = self._backend.fetch(PATH, self._tenant, headers=HEADERS, data=asked)
+        self._backend.check_size(unpacked_size(answer))
         try:
             parts = [read_request(data) for data in results(bytes(cramjam.snappy.decompress_raw(answer)))]
             found = selection(parts, start_ms, end_ms)

@@ -186,8 +186,14 @@ def set_to(**changes: Any) -> Break:
         (set_to(hang_s=5.0), ErrorType.TIMEOUT, "gave no answer within 0.2 s"),
         (set_to(body=b"nonsense"), ErrorType.UNAVAILABLE, "its answer can't be read"),
         (set_to(body=b"x" * 70_000), ErrorType.EXECUTION, "answers with more than 65536 bytes"),
+        (
+            set_to(body=bytes(cramjam.snappy.compress_raw(bytes(1 << 20)))),
+            ErrorType.EXECUTION,
+            "answers with more than 65536 bytes",
+        ),
+        (set_to(body=b"\xff\xff\xff\xff\x0f"), ErrorType.EXECUTION, "answers with more than 65536 bytes"),
     ],
-    ids=["404", "401", "503", "400", "hangs", "nonsense", "huge"],
+    ids=["404", "401", "503", "400", "hangs", "nonsense", "huge", "huge unpacked", "says that it is huge"],
 )
 async def test_faults_say_what_and_where(breaking: Break, kind: ErrorType, text: str) -> None:
     async with odd() as (storage, url), far(url, rule_timeout="200ms", max_answer_bytes=1 << 16) as source:
