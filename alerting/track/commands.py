@@ -165,13 +165,13 @@ def expire(incident: Incident, now_ns: int) -> tuple[AnyEvent, ...]:
 
 def holds_repeats(incident: Incident, now_ns: int) -> str:
     """Why neither repeats nor escalation go out for this incident now; "" where they do. News about it (an alert that
-    joins, its end) are told all the same."""
-    if now_ns < incident.snoozed_until_ns:
-        return f"snoozed until {moment(incident.snoozed_until_ns)}"
-    held = incident.acknowledgement
+    joins, its end) are told all the same. Both are named: whichever ends first, the other goes on holding."""
+    held, reasons = incident.acknowledgement, []
     if held and now_ns < held.until_ns:
-        return f"acknowledged by {held.owner} until {moment(held.until_ns)}"
-    return ""
+        reasons.append(f"acknowledged by {held.owner} until {moment(held.until_ns)}")
+    if now_ns < incident.snoozed_until_ns:
+        reasons.append(f"snoozed until {moment(incident.snoozed_until_ns)}")
+    return "; ".join(reasons)
 
 
 def _respond(incident: Incident, command: Respond, now_ns: int) -> AnyEvent:

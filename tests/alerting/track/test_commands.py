@@ -123,6 +123,11 @@ def test_one_response_at_a_time() -> None:
         ([Snooze(by="a", for_ns=HOUR)], 3599, "snoozed until"),
         ([Snooze(by="a", for_ns=HOUR)], 3600, ""),
         ([Snooze(by="a", for_ns=HOUR), Acknowledge(by="b", for_ns=2 * HOUR)], 3600, "acknowledged by b"),
+        (
+            [Acknowledge(by="b", for_ns=2 * HOUR), Snooze(by="a", for_ns=HOUR)],
+            1,
+            "acknowledged by b until 2023-11-15T00:13:20Z; snoozed until 2023-11-14T23:13:20Z",
+        ),
         ([ACK, Unacknowledge(by="a")], 1, ""),
     ],
 )
