@@ -20,7 +20,7 @@ from deckwatch.runtime.faults import Reject
 
 _MOST_BYTES = 4 << 20
 _LINE = re.compile(r"([A-Za-z0-9-]+)((?:;[^:\";]+=(?:\"[^\"]*\"|[^:;\"]*))*):(.*)", re.DOTALL)
-_DURATION = re.compile(r"\+?P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_DURATION = re.compile(r"\+?P(?:(\d{1,18})W)?(?:(\d{1,18})D)?(?:T(?:(\d{1,18})H)?(?:(\d{1,18})M)?(?:(\d{1,18})S)?)?")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 

@@ -78,7 +78,10 @@ class LinkRoutes:
         length = request.content_length
         if length is None or length > _MOST_BYTES or request.content_type != "application/x-www-form-urlencoded":
             return _refused(BadLink("this is not what the form on this page sends"))
-        form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+        try:
+            form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+        except (LookupError, ValueError):  # of an encoding that nobody knows, or not what it says
+            return _refused(BadLink("this is not what the form on this page sends"))
         try:
             command = self._command(link, incident, form)
             self._tracker.do(link.tenant, link.subject, command, self._clock.now_ns())

@@ -107,6 +107,7 @@ def test_folded_lines_alarms_and_cancelled_events() -> None:
         (events("SUMMARY:bob", "DTSTART:99991231T090000", "DURATION:PT1H"), "out of range, 1970 to 2199"),
         (events("SUMMARY:bob", "DTSTART:20260403T090000", "DURATION:P99999D"), "is too long"),
         (events("SUMMARY:bob", "DTSTART:20260403T090000", "DURATION:PT99999999999999H"), "is too long"),
+        (events("SUMMARY:bob", "DTSTART:20260403T090000", f"DURATION:P{'9' * 5000}D"), "is no duration"),
         (events("SUMMARY:bob", "RRULE:FREQ=DAILY", "DTSTART:20260403T090000", "DURATION:PT1H"), "'bob' recurs"),
     ],
 )

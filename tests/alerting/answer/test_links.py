@@ -218,6 +218,10 @@ async def test_a_form_of_another_kind_or_size_is_refused(tmp_path: Path) -> None
             assert answer.status == 403
         async with anybody.post(link, data={"do": "comment", "by": "E", "text": "x" * 70_000}) as answer:
             assert answer.status == 403
+        for charset, body in (("no-such", b"do=comment&by=E&text=x"), ("utf-8", b"do=comment&by=E&text=\xff")):
+            headers = {"Content-Type": f"application/x-www-form-urlencoded; charset={charset}"}
+            async with anybody.post(link, data=body, headers=headers) as answer:
+                assert answer.status == 403
     assert len(desk.said(incident.id)) == 2
 
 
