@@ -163,13 +163,21 @@ class Notifier:
             await self._until_changed(wait_s)
 
     def _look(self) -> float:
-        """How many seconds there is nothing to do."""
+        """How many seconds there is nothing to do. A tenant whose groups can't be told of holds up no other: what went
+        wrong is raised at the end, as an ExceptionGroup."""
         now_ns = self._clock.now_ns()
         due: list[int] = []
+        wrong: list[Exception] = []
         for dispatcher in self._dispatchers.values():
-            dispatcher.flush_due(now_ns)
-            next_ns = dispatcher.next_due_ns(now_ns)
+            try:
+                dispatcher.flush_due(now_ns)
+                next_ns = dispatcher.next_due_ns(now_ns)
+            except Exception as error:
+                wrong.append(error)
+                continue
             due += [] if next_ns is None else [next_ns]
+        if wrong:
+            raise ExceptionGroup("groups of alerts that were due", wrong)
         if now_ns >= self._observe_at_ns:
             self._metrics.observe(self._dispatchers.values(), now_ns)
             self._observe_at_ns = now_ns + _OBSERVE_EVERY_NS

@@ -473,3 +473,25 @@ async def test_a_database_that_fails_holds_groups_up_and_is_told_once(
             connection.execute("ALTER TABLE away RENAME TO outbox")
         await hook.wait(1)
     assert caplog.text.count("groups of alerts can't be told of") == 1
+
+
+async def test_a_tenant_whose_groups_cant_be_told_of_holds_up_no_other(tmp_path: Path, hook: WebhookReceiver) -> None:
+    desk = Desk(tmp_path, to(hook))
+    with desk.store.database.transaction() as connection:  # a disk that fails at what only this tenant has
+        connection.execute(
+            "CREATE TRIGGER broken BEFORE INSERT ON outbox WHEN NEW.tenant = 'a'"
+            " BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END"
+        )
+    now_ns = SystemClock().now_ns()
+    async with desk.open():
+        for tenant in ("a", "b"):
+            dispatcher = desk.notifications.notifier.dispatcher(tenant)
+            later = msgspec.structs.replace(dispatcher.routing.root, group_wait_ns=S // 2, at_once=False)
+            dispatcher.configure(msgspec.structs.replace(dispatcher.routing, root=later), now_ns)
+            dispatcher.put([msgspec.structs.replace(alert(tenant), starts_ns=now_ns)], now_ns)
+        desk.notifications.notifier._changed.set()
+        (got,) = await hook.wait(1)
+        assert got.alerts == {"b": "firing"}
+        with desk.store.database.transaction() as connection:
+            connection.execute("DROP TRIGGER broken")
+        assert (await hook.wait(2))[1].alerts == {"a": "firing"}
