@@ -19,9 +19,9 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{MARK}",
     ),
     # https://user:password@host
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/@]+@"), rf"\1:{MARK}@"),
+    (re.compile(r"(?i)([a-z0-9+.-]://[^\s:/@]*):[^\s/@]+@"), rf"\1:{MARK}@"),
     # JSON Web Tokens
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*"), MARK),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]*"), MARK),
     # Keys that say by their beginning whose they are: AWS, GitHub, GitLab, Slack, Stripe, Google
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), MARK),
     (re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk_live_|rk_live_|AIza)[A-Za-z0-9_-]{10,}"), MARK),

@@ -84,7 +84,9 @@ def test_merged() -> None:
         ("api-key: k1, next", "api-key: [redacted], next"),
         ("POST /x?token=abc&page=2", "POST /x?token=[redacted]&page=2"),
         ("postgres://app:s3cret@db:5432/x", "postgres://app:[redacted]@db:5432/x"),
+        ("jdbc:postgresql://app:s3cret@db:5432/x", "jdbc:postgresql://app:[redacted]@db:5432/x"),
         ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_ end", "jwt [redacted] end"),
+        ("jwt-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_ end", "jwt-[redacted] end"),
         ("AKIAIOSFODNN7EXAMPLE", "[redacted]"),
         ("ghp_abcdefghijklmnop0123", "[redacted]"),
         ("card 4111 1111 1111 1111 paid", "card [redacted] paid"),
@@ -99,11 +101,14 @@ def test_redacted(line: str, want: str) -> None:
     assert redacted(line) == want
 
 
-def test_redacting_a_long_line_takes_no_time() -> None:
-    line = "password" * 2000 + "=" + "token " * 2000 + '"' * 1000 + "a." * 2000
+@pytest.mark.parametrize("part", ["password", "token ", '"', "a.", "a-", "eyJ-", "eyJ-aaaaa.", "a://", "://:", "pwd='"])
+def test_redacting_long_lines_takes_no_time(part: str) -> None:
+    """A message shows a hundred of them, and they are redacted in the event loop."""
+    line = part * (4000 // len(part))
     started = time.process_time()
-    redacted(line)
-    assert time.process_time() - started < 1
+    for _ in range(100):
+        redacted(line)
+    assert time.process_time() - started < 2
 
 
 async def test_evidence_never_delays_a_notice(caplog: pytest.LogCaptureFixture) -> None:
