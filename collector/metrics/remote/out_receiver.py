@@ -264,9 +264,8 @@ class Receiver:
     def _note(self, trouble: str) -> None:
         """The first failure and the recovery are logged, not each."""
         if trouble and not self._trouble:
-            log.warning(
-                "remote write to %s (%s) fails, samples wait on disk: %s", self.name, self._settings.url, trouble
-            )
+            url = self._settings.url.partition("?")[0]  # tokens stand in queries
+            log.warning("remote write to %s (%s) fails, samples wait on disk: %s", self.name, url, trouble)
         elif self._trouble and not trouble:
             log.info("remote write to %s works again", self.name)
         self._trouble = trouble

@@ -163,6 +163,16 @@ async def test_what_a_receiver_never_takes_is_dropped_counted_and_said(
         assert len(receiver.requests) == 2
 
 
+async def test_a_token_in_the_address_stays_out_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with write_receiver([Fail(503)]) as receiver:
+        settings = msgspec.structs.replace(to(receiver), url=f"{receiver.url}?token=s3cret")
+        async with sending(tmp_path, settings) as rig:
+            rig.take_and_commit(1)
+            await rig.until("sent", 10)
+    assert f"remote write to r ({receiver.url}) fails, samples wait on disk: it answered 503" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 async def test_retry_after_is_waited_for(tmp_path: Path) -> None:
     async with write_receiver([Fail(429, {"Retry-After": "1"})]) as receiver, sending(tmp_path, to(receiver)) as rig:
         began = asyncio.get_running_loop().time()
