@@ -110,9 +110,6 @@ class Incidents:
             self._take(load_plan(self._globs))
         except BadRules as error:
             raise Unusable(str(error)) from None
-        for pattern in self._globs:
-            if not rule_paths([pattern]):
-                log.warning("alerting.oncall %s: no such file; nobody is on call until there is one", pattern)
 
     def endpoints(self) -> list[Endpoint]:
         return [*self._incident_api.endpoints(), *self._oncall_api.endpoints()]
@@ -181,8 +178,11 @@ class Incidents:
         self.escalator.take(plan, self._clock.now_ns())
         self._seen = look((*self._globs, *plan.calendars))
         self._good.set(1)
+        for pattern in self._globs:
+            if not rule_paths([pattern]):  # at the start, and when the last file of a pattern was taken away
+                log.warning("alerting.oncall %s: no such file; nobody is on call by it until there is one", pattern)
         for receiver, tenant in sorted(unknown_receivers(plan, self._routing)):
-            log.warning("on-call files name the receiver %s, which the configuration of %s lacks", receiver, tenant)
+            log.warning("on-call files name the receiver %s, which tenant %s's receivers lack", receiver, tenant)
 
     async def _judge(self, now_ns: int) -> None:
         """In a thread: alerts don't wait for it."""

@@ -217,6 +217,19 @@ async def test_a_bad_plan_changes_nothing_and_says_why(desk: Desk, caplog: pytes
     assert desk.registry.get_sample_value("deckwatch_alerting_oncall_good") == 1
 
 
+def test_the_last_file_of_a_pattern_is_not_taken_away_without_a_word(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    pattern = str(desk.folder / "oncall*.yml")
+    desk.incidents._globs = (pattern,)
+    assert desk.incidents.reload()
+    assert not caplog.text
+    (desk.folder / "oncall.yml").unlink()
+    desk.incidents.reload_if_changed()
+    assert not desk.incidents.escalator.plan.policies
+    assert f"alerting.oncall {pattern}: no such file; nobody is on call by it until there is one" in caplog.text
+
+
 def test_a_bad_plan_at_the_start_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="a schedule needs a name"):
         Desk(tmp_path, "schedules: [{}]")
