@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Callable
 
 from tests.chaos.proxy import Fault
@@ -22,18 +20,9 @@ def spoiled(*faults: Fault, chance: float = 0.4, kill: bool = False) -> Callable
         stage.wait_acked()
         if stage.proxy is None or not stage.proxy.done:
             raise RuntimeError("no request was spoiled")
-        retry_dead_letters(stage)
+        stage.retry_dead_letters()
 
     return act
-
-
-def retry_dead_letters(stage: Stage) -> None:
-    """What was refused stream by stream is kept: tried again, each of its lines is a record as any other."""
-    stage.ready()
-    url = f"{stage.collector.url}/api/v1/dead-letters/retry?all=true"
-    with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=300) as answer:
-        if (failed := json.loads(answer.read())["failed"]) > 0:
-            raise RuntimeError(f"{failed} dead letters stay")
 
 
 SHORT = (Fault.ACK_LOST, Fault.NO_CONTEXT)

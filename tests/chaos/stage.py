@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -200,6 +201,14 @@ class Stage:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not acked in {timeout_s} s:\n{self.agent.printed()}")
             time.sleep(0.05)
+
+    def retry_dead_letters(self) -> None:
+        """What was refused stream by stream is kept: tried again, each of its lines is a record as any other."""
+        self.ready()
+        url = f"{self.collector.url}/api/v1/dead-letters/retry?all=true"
+        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=300) as answer:
+            if (failed := json.loads(answer.read())["failed"]) > 0:
+                raise RuntimeError(f"{failed} dead letters stay")
 
     # The world around them --------------------------------------------------------------------------------------
 
