@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -97,10 +98,17 @@ class CompletenessSeries:
 
     async def follow(self) -> None:
         """Read gaps and dead letters again when the manifest has changed."""
+        failing = False
         while True:
             if self._seen != (changes := self._manifest.changes):
-                self._gap_rows, self._letters = await asyncio.to_thread(_read, self._manifest)
-                self._seen = changes
+                try:
+                    self._gap_rows, self._letters = await asyncio.to_thread(_read, self._manifest)
+                except sqlite3.Error as error:  # figures of before are shown; the store says what it can't do itself
+                    if not failing:
+                        log.warning("gaps and dead letters can't be read from the manifest, trying again: %s", error)
+                    failing = True
+                else:
+                    self._seen, failing = changes, False
             await self._clock.sleep(_LOOK_EVERY_S)
 
     async def settle(self) -> None:

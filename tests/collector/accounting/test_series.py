@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -11,6 +14,7 @@ from collector.accounting import series as module
 from collector.metrics.own import OwnSeries
 from collector.metrics.selector import Matcher, MatchOp, Selector
 from collector.metrics.series import Vector
+from collector.store.embedded.manifest import Manifest
 from deckwatch.wire.model import Gap, GapReason
 from tests.collector.accounting.test_accounts import sealed
 from tests.collector.test_app import Running, running
@@ -50,6 +54,30 @@ async def test_gaps_are_series_at_once_and_stay_so_over_sealing_and_restart(tmp_
             assert 0 <= asked(one, "deckwatch_log_gap_age_seconds")["web"] < 30
     async with running(tmp_path) as one:
         assert asked(one, "deckwatch_log_gap_bytes") == {"web": 15.0}
+
+
+async def test_a_manifest_that_cant_be_read_now_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.02)
+    async with running(tmp_path) as one:
+        failures = ["disk I/O error"] * 3
+        read = module._read
+
+        def failing(manifest: Manifest) -> Any:
+            if failures:
+                raise sqlite3.OperationalError(failures.pop())
+            return read(manifest)
+
+        monkeypatch.setattr(module, "_read", failing)
+        web = Stream("web")
+        await one.push.push(web.batch([web.chunk(b"one\n")], [web.gap(10)]))
+        await one.drained()
+        await sealed(one)
+        async with asyncio.timeout(10):
+            while failures or asked(one, "deckwatch_log_gaps") != {"web": 1.0}:
+                await asyncio.sleep(0.02)
+    assert caplog.text.count("can't be read from the manifest, trying again: disk I/O error") == 1
 
 
 async def test_accounts_are_series_once_they_are_settled(tmp_path: Path) -> None:
