@@ -126,8 +126,9 @@ class Agent:
         due = self._clock.monotonic()
         while True:
             frames = self.sampler.frames()
-            while (frame := await asyncio.to_thread(next, frames, None)) is not None:
-                self.spool.append(frame)
+            while (some := await asyncio.to_thread(next, frames, None)) is not None:
+                for frame in some:
+                    self.spool.append(frame)
             now = self._clock.monotonic()
             due = max(due + interval_s, now)
             await self._clock.sleep(due - now)

@@ -7,6 +7,7 @@ sources, and a thread for each source that asks the kernel for something.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty
@@ -26,7 +27,7 @@ from agent.sample.metrics import FaultLog, SampleMetrics
 from agent.sample.processes import ProcessSource
 from agent.sample.readers import CgroupReaders
 from agent.sample.settings import SampleSettings
-from agent.sample.source import Answer, Answers, Source, SourceThread
+from agent.sample.source import Answers, Source, SourceThread
 from agent.sample.state import StateSource
 from agent.sample.units import UnitSource
 from agent.sample.workload.source import WorkloadSource, boot_id
@@ -34,6 +35,8 @@ from deckwatch.runtime.clock import Clock
 from deckwatch.wire.model import Samples
 
 _CLOSE_TIMEOUT_S = 1.0
+_TURN_S = 0.1
+"""A source that takes longer is slow: the next ones look beside it."""
 
 
 class Sampler:
@@ -105,34 +108,43 @@ class Sampler:
         boot = boot_id(host_root)
         return WorkloadSource(settings.workload, settings.tenant, state_dir, boot, inventory, self._view)
 
-    def frames(self) -> Iterator[Samples]:
-        """A sweep: the frame of each source as soon as it answers, so that a slow one holds up nobody else's.
+    def frames(self) -> Iterator[list[Samples]]:
+        """A sweep: frames as they come, several at a time where nothing has to be waited for. Sources look one after
+        another, since threads that all want the interpreter cost twice the time; but who is slow holds up nobody: the
+        next one begins after `_TURN_S`.
 
         `ended` of a frame tells once of each target that has gone. A source that did not answer in its time is not
         waited for again: its frame comes with the sweep in which it answers at last.
         """
         now_ns = self._clock.now_ns()
         self._view.refresh()
-        while (answer := self._answer(0.0)) is not None:  # of looks that were late before
-            yield from answer.thread.take(answer)
-        awaited = self._begin(self._leaders, now_ns)
-        followers = self._followers
-        while awaited or followers:
-            if followers and self._cgroup not in awaited:
-                awaited |= self._begin(followers, now_ns)
-                followers = []
-            elif (answer := self._answer(min(awaited.values()))) is not None:
-                awaited.pop(answer.thread, None)
-                yield from answer.thread.take(answer)
-            else:
-                for thread in [thread for thread, until in awaited.items() if until <= time.monotonic()]:
-                    del awaited[thread]
-                    thread.note_late()
+        found = self._answered({}, 0.0)  # looks that were late before
+        waiting, followers = deque(self._leaders), deque(self._followers)
+        awaited: dict[SourceThread, float] = {}
+        while waiting or awaited or followers:
+            if followers and self._cgroup not in awaited and self._cgroup not in waiting:
+                waiting += followers
+                followers.clear()
+            if waiting:
+                thread, begun = waiting.popleft(), time.monotonic()
+                if thread.begin(now_ns):
+                    awaited[thread] = begun + self._settings.budget_s
+                    found += self._answered(awaited, begun + _TURN_S, thread)
+                if thread not in awaited:
+                    continue
+            if found:
+                yield found
+            found = [] if waiting else self._answered(awaited, min(awaited.values()))
+            for thread in [thread for thread, until in awaited.items() if until <= time.monotonic()]:
+                del awaited[thread]
+                thread.note_late()
+        if found:
+            yield found
         self._metrics.open_files.set(self._pool.kept)
 
     def sweep(self) -> list[Samples]:
         """All frames of one sweep."""
-        return list(self.frames())
+        return [frame for some in self.frames() for frame in some]
 
     def _lead(self, source: Source) -> SourceThread:
         self._leaders.append(SourceThread(source, self._metrics, self._answers))
@@ -142,16 +154,23 @@ class Sampler:
         """Of a source that builds on what the cgroup source found in the same sweep (the paths that are the ids)."""
         self._followers.append(SourceThread(source, self._metrics, self._answers))
 
-    def _begin(self, threads: list[SourceThread], now_ns: int) -> dict[SourceThread, float]:
-        """Until when to wait for each of those that could begin."""
-        until = time.monotonic() + self._settings.budget_s
-        return {thread: until for thread in threads if thread.begin(now_ns)}
-
-    def _answer(self, until: float) -> Answer | None:
-        try:
-            return self._answers.get(timeout=max(0.0, until - time.monotonic()))
-        except Empty:
-            return None
+    def _answered(
+        self, awaited: dict[SourceThread, float], until: float, wanted: SourceThread | None = None
+    ) -> list[Samples]:
+        """Frames of looks that are over, taken out of `awaited`: all that are there, or else the next one; those up to
+        the one of `wanted`. `until` is how long that may take."""
+        found: list[Samples] = []
+        while True:
+            try:
+                answer = self._answers.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                return found
+            awaited.pop(answer.thread, None)
+            found += answer.thread.take(answer)
+            if wanted is None:
+                until = 0.0
+            elif answer.thread is wanted:
+                return found
 
     def close(self) -> None:
         for thread in (*self._leaders, *self._followers):

@@ -37,8 +37,9 @@ class Timed:
     def sweep(self) -> dict[str, tuple[float, Samples]]:
         begun = time.monotonic()
         frames: dict[str, tuple[float, Samples]] = {}
-        for frame in self.sampler.frames():  # of a source that was late both: the old one, and one of now
-            frames.setdefault(frame.source, (time.monotonic() - begun, frame))
+        for some in self.sampler.frames():
+            for frame in some:  # of a source that was late both: the old one, and one of now
+                frames.setdefault(frame.source, (time.monotonic() - begun, frame))
         self.took_s = time.monotonic() - begun
         return frames
 
