@@ -13,7 +13,7 @@ from math import nan
 from agent.sample.kept import read_once
 from agent.sample.metrics import Faults
 from agent.sample.process import boot_time_s
-from agent.sample.process_details import UNKNOWN, Descriptors, descriptors
+from agent.sample.process_details import UNKNOWN, Descriptors, Details, ProcessKey
 from agent.sample.process_groups import Group, ProcessGroups, Seen
 from agent.sample.process_stat import Io, ProcessStat, read_command, read_io, read_processes, seconds
 from agent.sample.settings import SampleSettings
@@ -70,6 +70,7 @@ class ProcessSource:
         self._every = settings.every(settings.process_interval_s)
         self._groups = ProcessGroups(settings.top_processes)
         self._commands: dict[tuple[int, int], tuple[str, str]] = {}
+        self._details = Details(self._proc)
         self._sent: set[str] = set()
         self._look = -1
 
@@ -107,11 +108,11 @@ class ProcessSource:
 
     def _files(self, seen: Iterable[Seen], shown: Iterable[str]) -> dict[str, Descriptors]:
         """The kernel's own threads have none."""
-        pids: dict[str, list[int]] = {name: [] for name in shown}
+        keys: dict[str, list[ProcessKey]] = {name: [] for name in shown}
         for one in seen:
-            if one.name in pids and not one.stat.kernel:
-                pids[one.name].append(one.stat.pid)
-        return {name: descriptors(self._proc, numbers) for name, numbers in pids.items()}
+            if one.name in keys and not one.stat.kernel:
+                keys[one.name].append(one.stat.key)
+        return self._details.descriptors(keys)
 
     def _sees_io(self) -> bool:
         """Only root sees other users' I/O. The figures of some processes alone would be wrong for their name."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.sample.process_details import MOST_PROCESSES, UNKNOWN, Descriptors, descriptors
+from agent.sample.process_details import MOST_PROCESSES, UNKNOWN, Descriptors, Details
 from agent.sample.process_groups import KEEP_LOOKS, ProcessGroups, Seen
 from agent.sample.process_stat import KERNEL, Io, ProcessStat, parse_io, parse_stat, read_command
 from agent.sample.processes import ProcessSource
@@ -196,16 +196,19 @@ def test_descriptors_of_a_real_process(tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
+    details, key = Details("/proc"), (held.pid, 0)
     try:
         assert held.stdout is not None
         assert held.stdout.readline() == b"ready\n"
         want = sum(1 for _ in Path(f"/proc/{held.pid}/fd").iterdir())
-        assert descriptors("/proc", [held.pid]) == Descriptors(want, want / 64)
-        assert descriptors("/proc", [held.pid] * (MOST_PROCESSES + 1)) == UNKNOWN
+        for _ in range(2):  # the second time of an object that is kept
+            assert details.descriptors({"sh": [key]}) == {"sh": Descriptors(want, want / 64)}
+        assert details.descriptors({"sh": [key] * (MOST_PROCESSES + 1)}) == {"sh": UNKNOWN}
+        details.descriptors({"sh": [key]})
     finally:
         held.kill()
         held.communicate()
-    assert descriptors("/proc", [held.pid]) == UNKNOWN
+    assert details.descriptors({"sh": [key]}) == {"sh": UNKNOWN}
 
 
 def test_descriptors_of_a_tree(proc: Path) -> None:
